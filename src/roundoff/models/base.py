@@ -40,7 +40,7 @@ class Prediction:
     """The outputs of one inference, on the conformed grid.
 
     `maps`: name of a `MapSpec` to float32 array of the grid's shape (one component) or
-    grid shape + (components,). `labels`: integer label map of the grid's shape, or None.
+    grid shape + (components,). `labels`: integer map of the grid's shape, or None.
     """
 
     maps: Mapping[str, np.ndarray]
@@ -73,7 +73,9 @@ class ModelSpec:
     name: str
     title: str
     task: str  # segmentation, brain extraction, denoising, registration
-    weights_kind: str  # "demo weights", "official weights", ...: printed on every figure
+    weights_kind: (
+        str  # "demo weights", "official weights", ...: printed on every figure
+    )
     factory: str
     weights: Mapping[str, str]
     grid: Grid

@@ -1,0 +1,1 @@
+"""FastSurfer: whole-brain segmentation from slices in three views."""
