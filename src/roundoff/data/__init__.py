@@ -1,0 +1,1 @@
+"""Scans and weights the workflow can fetch: one table, `sources.tsv`."""
