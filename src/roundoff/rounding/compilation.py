@@ -14,7 +14,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 @cache
 def _package_stamp() -> str:
-    """Digest of the rounding package's sources: kernels are rebuilt when any changes."""
+    """Digest of the rounding package: kernels are rebuilt when any file changes."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())

@@ -92,7 +92,8 @@ def dither(mode: str, precision: int = 24) -> Dither:
     """
     if mode not in ("nearness", "random"):
         raise ValueError(
-            f"mode={mode!r} is not available at reduced precision: use random or nearness"
+            f"mode={mode!r} is not available at reduced precision: "
+            "use random or nearness"
         )
     dropped = 53 - precision
     shift = 64 - dropped if mode == "nearness" else 63
@@ -199,7 +200,8 @@ def _settle32(result, exact):
 
 @device
 def _settle64(result, half):
-    # `half` is half of the exact value, so it does not overflow where that does
+    # `half` is half of the exact value, so it does not overflow where that does; it is
+    # rounded itself: half an ulp around the largest float64 either end is possible
     magnitude = _BIGGEST64 if abs(half) <= 0.5 * _BIGGEST64 else _INF
     end = math.copysign(magnitude, result)
     return end if abs(result) >= _BIGGEST64 else result

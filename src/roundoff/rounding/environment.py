@@ -36,9 +36,9 @@ def _platform_directions() -> dict[str, int]:
     machine = _NAMES.get(platform.machine().lower())
     if machine is None or sys.platform == "win32":
         raise ImportError(
-            f"roundoff.rounding knows no rounding-mode constants for "
-            f"{platform.machine()} on {sys.platform}: it runs on x86-64 and arm64 under "
-            "Linux and macOS"
+            "roundoff.rounding knows no rounding-mode constants for "
+            f"{platform.machine()} on {sys.platform}: it runs on x86-64 and arm64 "
+            "under Linux and macOS"
         )
     return _FENV[machine]
 
@@ -98,8 +98,9 @@ def environment_works() -> bool:
     problems = failures()
     if problems:
         warnings.warn(
-            "random rounding falls back to the slower float64 variant, because compiled "
-            "kernels do not obey the rounding direction: " + "; ".join(problems),
+            "random rounding falls back to the slower float64 variant, because "
+            "compiled kernels do not obey the rounding direction: "
+            + "; ".join(problems),
             RuntimeWarning,
             stacklevel=2,
         )

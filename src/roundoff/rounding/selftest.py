@@ -55,7 +55,9 @@ def failures() -> list[str]:
 
 def _problems(name: str, exact: np.ndarray, result: np.ndarray) -> list[str]:
     nearest = exact.astype(np.float32)
-    floor = np.where(nearest > exact, np.nextafter(nearest, -np.float32(np.inf)), nearest)
+    floor = np.where(
+        nearest > exact, np.nextafter(nearest, -np.float32(np.inf)), nearest
+    )
     ceiling = np.where(floor < exact, np.nextafter(floor, np.float32(np.inf)), floor)
     if not ((result == floor) | (result == ceiling)).all():
         return [f"{name} leaves the floor and the ceiling of the exact value"]

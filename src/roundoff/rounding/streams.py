@@ -27,7 +27,7 @@ def stream_key(seed: int, *identity: int | str) -> int:
 
 @device
 def mix64(x):
-    """Full-avalanche permutation of 64 bits (Stafford's variant 13, as in SplitMix64)."""
+    """Full-avalanche permutation of 64 bits (SplitMix64's finaliser)."""
     x = np.uint64(x)
     x = np.uint64((x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
     x = np.uint64((x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
