@@ -23,7 +23,7 @@ How to write a kernel (`x`, `y`, `out` are flat contiguous arrays):
     @kernel                                 # compilation.kernel
     def _add(x, y, out, start, stop, key, rounder):
         keep_apart()                        # compilation.keep_apart: not inlined
-        for i in range(start, stop):
+        for i in range(np.uint64(start), np.uint64(stop)):    # see below
             word = element_word(key, i)
             out[i] = add(x[i], y[i], word, 0, rounder)
 
@@ -34,6 +34,10 @@ How to write a kernel (`x`, `y`, `out` are flat contiguous arrays):
         set_rounding(NEAREST)
 
     run_in_chunks(add_arrays, x.size, plan, x, y, out)     # threads.run_in_chunks
+
+Loop over *unsigned* indices (or over slices, `for i in range(out.size)`): for signed
+ones Numba tests for negative wrap-around and LLVM then vectorises nothing (3x slower).
+Unsigned and signed integers mixed become float64: wrap constants in np.uint64.
 
 Between the two `set_rounding` calls: no exception (index in range), no Python, no libm
 call, no float constant expression (LLVM folds it in round-to-nearest), no reduction
