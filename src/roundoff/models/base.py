@@ -1,7 +1,7 @@
 """What every model of the registry is and gives: the contract of the workflow."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -41,10 +41,12 @@ class Prediction:
 
     `maps`: name of a `MapSpec` to float32 array of the grid's shape (one component) or
     grid shape + (components,). `labels`: integer map of the grid's shape, or None.
+    `steps`: label maps of earlier steps of the post-processing, by name, if any.
     """
 
     maps: Mapping[str, np.ndarray]
     labels: np.ndarray | None = None
+    steps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 class BrainModel(Protocol):
@@ -82,6 +84,10 @@ class ModelSpec:
     maps: tuple[MapSpec, ...]
     labels: str | None = None  # name of the label table in roundoff/models/labels/
     options: Mapping[str, object] = field(default_factory=dict)
+
+    def with_options(self, options: Mapping[str, object]) -> "ModelSpec":
+        """The same entry with some options changed."""
+        return replace(self, options={**self.options, **options})
 
     def build(self, weights: Mapping[str, Path]) -> BrainModel:
         """Import the factory and build the model from local weight files."""
