@@ -1,0 +1,147 @@
+"""What `config.yaml` may hold. Comments of the default file are the descriptions here."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Identifier = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[A-Za-z0-9]+$")]
+Instrument = Literal["native", "ieee"]
+Mode = Literal[
+    "random", "nearness", "average", "sr", "upward", "downward", "toward_zero",
+    "nearest",
+]  # fmt: skip
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Subject(_Strict):
+    """One T1-weighted volume."""
+
+    id: Identifier
+    source: str | None = Field(None, description="name of an embedded data source")
+    path: str | None = Field(None, description="a file of yours (.nii, .nii.gz, .mgz)")
+    sha256: str | None = Field(
+        None, pattern=r"^[0-9a-fA-F]{64}$", description="checked before use, if given"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Subject":
+        if (self.source is None) == (self.path is None):
+            raise ValueError(
+                f"subject {self.id!r} needs either `source:` (an embedded scan) or "
+                "`path:` (your own file), and not both"
+            )
+        return self
+
+
+class Bids(_Strict):
+    """Subjects from a BIDS folder."""
+
+    dir: str
+    participants: list[Identifier] | None = Field(
+        None, description="labels without sub-; all participants when left out"
+    )
+    session: Identifier | None = None
+
+
+class Native(_Strict):
+    """Settings of the native random rounding."""
+
+    mode: Mode = "random"
+    order: str = "native"
+    strict: bool = True
+
+
+class Config(_Strict):
+    """Everything a user decides about a run."""
+
+    subjects: list[Subject] | str = Field(
+        default_factory=list,
+        description=(
+            "Who. `id` is text: quote it, or leading zeros are lost. `source` names an\n"
+            "embedded scan (fetched and checked by SHA-256: bold5000_csi1, _csi2, _csi3,\n"
+            "ds000240_sub01); `path` is a file of yours, with an optional `sha256`.\n"
+            "A table does as well: `subjects: subjects.tsv`, columns id and path."
+        ),
+    )
+    bids: Bids | None = Field(
+        None,
+        description=(
+            "Subjects of a BIDS folder, beside or instead of the rows above:\n"
+            'bids: {dir: /data/ds000001, participants: ["01", "02"]}'
+        ),
+    )
+    models: list[str] = Field(
+        default=["fastsurfer_demo", "deepbrain"],
+        min_length=1,
+        description="Which networks; docs/models.md lists them.",
+    )
+    model_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description=(
+            "Options of a model, e.g. {fastsurfer_demo: {accumulator: float32}}."
+        ),
+    )
+    custom_models: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Models of your own, by name; docs/models.md shows an entry.",
+    )
+    instrument: Instrument = Field(
+        "native",
+        description=(
+            "How arithmetic is perturbed: native (Roundoff's random rounding) or ieee\n"
+            "(not at all). The ieee control always runs beside the instrument."
+        ),
+    )
+    samples: int = Field(
+        10,
+        ge=2,
+        description=(
+            "Perturbed inferences per subject and model. 10 support p >= 0.741 at\n"
+            "95 % confidence, 59 support p >= 0.95. Raising it later adds the missing."
+        ),
+    )
+    control_samples: int = Field(
+        2,
+        ge=2,
+        description="Unperturbed repetitions; they must come out bit-identical.",
+    )
+    seed: int = Field(
+        2026,
+        ge=0,
+        description="Master seed: every sample's own seed derives from it.",
+    )
+    native: Native = Field(
+        default_factory=Native,
+        description=(
+            "Random rounding: mode (random, nearness, upward, ...) and summation order;\n"
+            "strict refuses operators that would go unperturbed. docs/random_rounding.md"
+        ),
+    )
+    probability: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="Significant bits by CNH hold with this probability, ...",
+    )
+    confidence: float = Field(
+        0.95, gt=0, lt=1, description="... at this confidence level."
+    )
+    published_folder: str = Field(
+        "../shared/reference/published",
+        description=(
+            "Folder of the published tables of arXiv 2308.01939, for the target\n"
+            "`published`."
+        ),
+    )
+
+    @field_validator("samples", "control_samples", mode="before")
+    @classmethod
+    def _spread_needs_two(cls, value: Any) -> Any:
+        if isinstance(value, int) and value < 2:
+            raise ValueError(
+                f"{value} is too few: a spread needs at least 2 samples; 10 are usual"
+            )
+        return value

