@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from roundoff.models.unpooling import MaxUnpool2d
+
 
 class CompetitiveBlock(nn.Module):
     """Dense block in which concatenation is replaced by a maximum (maxout).
@@ -84,7 +86,7 @@ class Decoder(CompetitiveBlock):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.unpool = nn.MaxUnpool2d(2, stride=2)
+        self.unpool = MaxUnpool2d(2, stride=2)
 
     def forward(self, x: Tensor, skip: Tensor, indices: Tensor) -> Tensor:
         """`x` at half the size of `skip`, with the indices of the same level."""
