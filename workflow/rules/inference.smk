@@ -13,7 +13,7 @@ rule canary:
     message:
         "Canary: does the instrument {wildcards.instrument} act?"
     shell:
-        "{RUN}/canary.py --instrument {wildcards.instrument}"
+        'python "$SCRIPTS"/canary.py --instrument {wildcards.instrument}'
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
@@ -48,7 +48,7 @@ for model, spec in MODELS.items():
             f"{model}: subject {{wildcards.subject}}, {{wildcards.instrument}} "
             "sample {wildcards.sample}"
         shell:
-            "OMP_NUM_THREADS=1 {RUN}/infer.py --model {params.model}"
+            'OMP_NUM_THREADS=1 python "$SCRIPTS"/infer.py --model {params.model}'
             " --options {params.options:q} --custom-models {params.custom:q}"
             " --subject {wildcards.subject} --image {input.image:q} {params.weights}"
             " --instrument {wildcards.instrument} --settings {params.settings:q}"
@@ -69,4 +69,4 @@ for model, spec in MODELS.items():
         message:
             f"{model}: are the control samples of {{wildcards.subject}} identical?"
         shell:
-            "{RUN}/check_control.py --sidecars {input:q} --output {output:q} 2> {log:q}"
+            'python "$SCRIPTS"/check_control.py --sidecars {input:q} --output {output:q} 2> {log:q}'

@@ -19,5 +19,5 @@ rule conform:
     message:
         "Conforming the scan of {wildcards.subject} to {wildcards.res}"
     shell:
-        "{RUN}/conform.py --image {input:q} --subject {wildcards.subject}"
+        'python "$SCRIPTS"/conform.py --image {input:q} --subject {wildcards.subject}'
         " --grid {params.grid:q} {params.sha256} --output {output.image:q} 2> {log:q}"

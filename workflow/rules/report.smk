@@ -18,6 +18,6 @@ rule describe_dataset:
     message:
         "Describing results/{wildcards.dataset} as a BIDS derivative"
     shell:
-        "{RUN}/describe_dataset.py --title {params.title:q} --seed {params.seed}"
+        'python "$SCRIPTS"/describe_dataset.py --title {params.title:q} --seed {params.seed}'
         " --source {params.source:q} --description {output.description:q}"
         " --ignore {output.ignore:q} 2> {log:q}"

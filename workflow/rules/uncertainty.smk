@@ -28,7 +28,7 @@ for model, spec in MODELS.items():
         message:
             f"{model}: significant bits of {{wildcards.subject}} over its samples"
         shell:
-            "{RUN}/uncertainty.py --model {params.model}"
+            'python "$SCRIPTS"/uncertainty.py --model {params.model}'
             " --custom-models {params.custom:q} --image {input.image:q}"
             " --samples {params.samples} {params.patterns:q}"
             " --probability {params.probability} --confidence {params.confidence}"

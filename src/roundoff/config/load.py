@@ -121,7 +121,7 @@ def _explain(item: Mapping[str, Any]) -> str:
     field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place)
     field = field.lstrip(".")
     value = item["input"]
-    if place and place[-1] in ("id", "participants") or "participants" in place:
+    if (place and place[-1] in ("id", "participants")) or "participants" in place:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return (
                 f"{field}: {value} is a number, so leading zeros may already be lost "

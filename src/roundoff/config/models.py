@@ -1,4 +1,4 @@
-"""What `config.yaml` may hold. Comments of the default file are the descriptions here."""
+"""What `config.yaml` may hold; its comments are the descriptions here."""
 
 from typing import Annotated, Any, Literal
 
@@ -60,9 +60,10 @@ class Config(_Strict):
     subjects: list[Subject] | str = Field(
         default_factory=list,
         description=(
-            "Who. `id` is text: quote it, or leading zeros are lost. `source` names an\n"
-            "embedded scan (fetched and checked by SHA-256: bold5000_csi1, _csi2, _csi3,\n"
-            "ds000240_sub01); `path` is a file of yours, with an optional `sha256`.\n"
+            "Who. `id` is text: quote it, or leading zeros are lost. `source` names\n"
+            "an embedded scan, fetched and checked by SHA-256 (bold5000_csi1, _csi2,\n"
+            "_csi3, ds000240_sub01); `path` is a file of yours, with an optional\n"
+            "`sha256`.\n"
             "A table does as well: `subjects: subjects.tsv`, columns id and path."
         ),
     )
@@ -116,8 +117,9 @@ class Config(_Strict):
     native: Native = Field(
         default_factory=Native,
         description=(
-            "Random rounding: mode (random, nearness, upward, ...) and summation order;\n"
-            "strict refuses operators that would go unperturbed. docs/random_rounding.md"
+            "Random rounding (docs/random_rounding.md): mode (random, nearness,\n"
+            "upward, ...) and summation order; strict refuses operators that would go\n"
+            "unperturbed."
         ),
     )
     probability: float = Field(
