@@ -1,0 +1,1 @@
+"""Deformable registration: SynthMorph and VoxelMorph 2018."""
