@@ -14,6 +14,9 @@ from roundoff.errors import RoundoffError
 from roundoff.models.registry import load_registry
 
 
+ROWS, TABLE = "list[", "str"  # how pydantic calls the two forms of `subjects`
+
+
 def load_config(raw: Mapping[str, Any]) -> Config:
     """Check a raw configuration (parsed YAML).
 
@@ -22,7 +25,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = [_explain(item) for item in error.errors() if _is_meant(item, raw)]
         raise RoundoffError(
             "config.yaml is refused:\n  " + "\n  ".join(lines)
         ) from None
@@ -113,11 +116,19 @@ def _unknown(field: str, name: str, known: list[str]) -> str:
     return f"{field}: unknown model {name!r}. {hint}Known: {', '.join(known)}."
 
 
+def _is_meant(item: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
+    """Whether an error is about the alternative of `subjects` the user chose."""
+    if item["loc"][0] != "subjects" or len(item["loc"]) < 2:
+        return True
+    chosen = TABLE if isinstance(raw["subjects"], str) else ROWS
+    return str(item["loc"][1]).startswith(chosen)
+
+
 def _explain(item: Mapping[str, Any]) -> str:
     """One line for one pydantic error: field, what is wrong, what to write."""
     place = item["loc"]
-    # Alternatives of a union appear in the path; a user knows only the list.
-    place = tuple(p for p in place if p not in ("list[Subject]", "str"))
+    # The alternative of `subjects` (rows or a table) appears in the path.
+    place = tuple(p for p in place if not str(p).startswith(ROWS) and p != TABLE)
     field = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place)
     field = field.lstrip(".")
     value = item["input"]

@@ -10,7 +10,6 @@ import numpy as np
 from nibabel.orientations import axcodes2ornt, ornt_transform
 from scipy import ndimage
 
-from roundoff.errors import RoundoffError
 from roundoff.models.base import Grid
 
 # Coarser than this, relative to the source voxel, and the source is smoothed first.
@@ -80,11 +79,8 @@ def _robust_scale(values: np.ndarray) -> tuple[float, float]:
     above = np.flatnonzero(cumulative >= cut)
     upper = edges[max(above[0] - 2, 0)] if above.size else edges[-1]
     lower = edges[0]
-    if upper <= lower:
-        raise RoundoffError(
-            "the image has too few distinct intensities to be scaled to 0-255; "
-            "is it a label map or a mask?"
-        )
+    if upper <= lower:  # hardly any distinct intensities: leave them alone
+        return float(lower), 1.0
     return float(lower), 255 / float(upper - lower)
 
 
