@@ -9,7 +9,7 @@ def test_a_failure_leaves_the_old_file_and_no_temporary(tmp_path):
     path = tmp_path / "a.json"
     write_json(path, {"a": 1})
     before = path.read_text()
-    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == before

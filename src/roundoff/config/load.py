@@ -13,7 +13,6 @@ from roundoff.data.sources import get_source
 from roundoff.errors import RoundoffError
 from roundoff.models.registry import load_registry
 
-
 ROWS, TABLE = "list[", "str"  # how pydantic calls the two forms of `subjects`
 
 
