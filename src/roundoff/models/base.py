@@ -2,10 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from roundoff.checksums import require_sha256
+from roundoff.errors import RoundoffError
 
 Progress = Callable[[float, str], None]
 """Called with the fraction done (0 to 1) and a few words."""
@@ -69,7 +74,8 @@ class ModelSpec:
 
     `factory` names a callable "package.module:function"; it is called as
     `factory(weights: dict[str, Path], **options)` and returns a `BrainModel`.
-    `weights` maps a role ("axial", "network", ...) to the name of a data source.
+    `weights` maps a role ("axial", "network", ...) to the name of a data source, or to
+    the path of a file of the user's; `sha256` pins the latter, by role.
     """
 
     name: str
@@ -84,14 +90,48 @@ class ModelSpec:
     maps: tuple[MapSpec, ...]
     labels: str | None = None  # name of the label table in roundoff/models/labels/
     options: Mapping[str, object] = field(default_factory=dict)
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     def with_options(self, options: Mapping[str, object]) -> "ModelSpec":
         """The same entry with some options changed."""
         return replace(self, options={**self.options, **options})
 
     def build(self, weights: Mapping[str, Path]) -> BrainModel:
-        """Import the factory and build the model from local weight files."""
-        from importlib import import_module
+        """Import the factory and build the model from local weight files.
 
+        Raises RoundoffError when a file is not the pinned one, the factory cannot be
+        imported, or it does not take the entry's options.
+        """
+        for role, expected in self.sha256.items():
+            if role in weights:
+                where = f"model {self.name!r}, sha256.{role}"
+                require_sha256(weights[role], expected, where)
+        factory = self._factory()
+        _require_options(factory, self.options, self.name)
+        return factory(dict(weights), **self.options)
+
+    def _factory(self) -> Callable[..., BrainModel]:
         module, _, function = self.factory.partition(":")
-        return getattr(import_module(module), function)(dict(weights), **self.options)
+        try:
+            return getattr(import_module(module), function)
+        except (ImportError, AttributeError) as error:
+            raise RoundoffError(
+                f"model {self.name!r}: cannot import the factory {self.factory!r} "
+                f"({error}). It must be importable where the workflow runs: install "
+                "its package, or put its folder on PYTHONPATH."
+            ) from error
+
+
+def _require_options(
+    factory: Callable[..., BrainModel], options: Mapping[str, object], name: str
+) -> None:
+    parameters = signature(factory).parameters.values()
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters][1:]
+    for option in options:
+        if option not in known:
+            raise RoundoffError(
+                f"model {name!r}: no option is called {option!r}. "
+                f"Known: {', '.join(known) or 'none'}."
+            )

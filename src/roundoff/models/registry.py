@@ -73,6 +73,7 @@ def _spec(name: str, entry: Mapping[str, Any]) -> ModelSpec:
         maps=_maps(entry["maps"], where),
         labels=entry.get("labels"),
         options=dict(entry.get("options") or {}),
+        sha256=_strings(entry.get("sha256") or {}, f"{where}, sha256"),
     )
 
 
@@ -89,7 +90,7 @@ def _strings(weights: Any, where: str) -> dict[str, str]:
         isinstance(value, str) for value in weights.values()
     ):
         raise RoundoffError(
-            f"{where}: expected one data source per role, such as "
+            f"{where}: expected one text per role, such as "
             f"{{network: deepbrain}}, got {weights!r}"
         )
     return dict(weights)
