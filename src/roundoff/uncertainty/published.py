@@ -14,11 +14,26 @@ from roundoff.uncertainty.summary import over_subjects
 TOOLS = {"synthmorph": "SynthMorph", "freesurfer": "FreeSurfer"}
 OUTPUTS = {"moved": "moved image", "warp": "deformation field"}
 CAP = 23.0  # bits of a float32 mantissa
+FILES = {
+    "registration": "registration_sigbits.csv",
+    "FreeSurfer": "fs_min_dice_scores.csv",
+    "FastSurfer": "fast_min_dice_scores.csv",
+}
 READINGS = {
     "all subjects": "all subjects, quality control ignored",
     "as published": "subjects that pass quality control",
     "without identical": "as published, without runs that never varied",
 }
+
+
+def missing_table(path: object) -> str:
+    """What to tell a user who does not have the published tables."""
+    return (
+        f"published_folder: no file {path}. The tables come from the public repository "
+        "of arXiv 2308.01939, github.com/InesGP/structural_mri_uncertainty; "
+        "docs/published.md says which file holds what. Set published_folder in the "
+        "config to the folder they lie in."
+    )
 
 
 def registration_long(table: pd.DataFrame) -> pd.DataFrame:
