@@ -15,30 +15,44 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="roundoff")
 
 
+def split_range(
+    piece: Callable[[int, int], None], count: int, threads: int, smallest: int = 1
+) -> None:
+    """Call `piece(start, stop)` over range(count), in at most `threads` threads.
+
+    Pieces have at least `smallest` items. Exceptions of a piece are raised here, after
+    all pieces have ended; every thread is left in round-to-nearest.
+    """
+    pieces = max(1, min(threads, count // max(smallest, 1)))
+    edges = np.linspace(0, count, pieces + 1).astype(np.int64)
+
+    def run(number: int) -> None:
+        with nearest_on_exit():
+            piece(int(edges[number]), int(edges[number + 1]))
+
+    if pieces == 1:
+        run(0)
+        return
+    others = [_pool(pieces).submit(run, n) for n in range(1, pieces)]
+    try:
+        run(0)
+    finally:
+        errors = [other.exception() for other in others]
+    for error in filter(None, errors):
+        raise error
+
+
 def run_in_chunks(
     compiled: Callable, count: int, plan: Plan, *arrays: object, smallest: int = 4096
 ) -> None:
     """Call `compiled(*arrays, start, stop, key, rounder, direction)` over range(count).
 
     The range is cut into at most `plan.threads` pieces of at least `smallest` items.
-    The kernel must key its random bits by item, not by piece. Exceptions of a piece
-    are raised here, after all pieces have ended, in round-to-nearest.
+    The kernel must key its random bits by item, not by piece.
     """
-    pieces = max(1, min(plan.threads, count // max(smallest, 1)))
-    edges = np.linspace(0, count, pieces + 1).astype(np.int64)
     rest = (np.uint64(plan.key), plan.rounder, np.int32(plan.direction))
 
-    def piece(number: int) -> None:
-        with nearest_on_exit():
-            compiled(*arrays, int(edges[number]), int(edges[number + 1]), *rest)
+    def piece(start: int, stop: int) -> None:
+        compiled(*arrays, start, stop, *rest)
 
-    if pieces == 1:
-        piece(0)
-        return
-    others = [_pool(pieces).submit(piece, n) for n in range(1, pieces)]
-    try:
-        piece(0)
-    finally:
-        errors = [other.exception() for other in others]
-    for error in filter(None, errors):
-        raise error
+    split_range(piece, count, plan.threads, smallest)

@@ -116,6 +116,17 @@ def nearest_axis(scale, offset, size, index, start, stop, key, rounder, directio
     set_rounding(NEAREST)
 
 
+@device
+def _square(top, bottom, x0, x1, w0, w1, upper, lower, word, step, rounder):
+    # the compiled torch code rounds the last product first: fma(t0, w0, t1·w1)
+    a = mul(top[x1], w1, word, step, rounder)
+    a = fma(top[x0], w0, a, word, step + 1, rounder)
+    b = mul(bottom[x1], w1, word, step + 2, rounder)
+    b = fma(bottom[x0], w0, b, word, step + 3, rounder)
+    b = mul(b, lower, word, step + 4, rounder)
+    return fma(a, upper, b, word, step + 5, rounder)
+
+
 @kernel
 def _blend2(x, y0, y1, wy, x0, x1, wx, out, start, stop, key, rounder):
     keep_apart()
@@ -128,12 +139,19 @@ def _blend2(x, y0, y1, wy, x0, x1, wx, out, start, stop, key, rounder):
         base = np.uint64(item * width)
         for j in range(width):
             word = element_word(key, base + np.uint64(j))
-            a = mul(top[x0[j]], wx[0, j], word, 0, rounder)
-            a = fma(top[x1[j]], wx[1, j], a, word, 1, rounder)
-            b = mul(bottom[x0[j]], wx[0, j], word, 2, rounder)
-            b = fma(bottom[x1[j]], wx[1, j], b, word, 3, rounder)
-            a = mul(a, upper, word, 4, rounder)
-            target[j] = fma(b, lower, a, word, 5, rounder)
+            target[j] = _square(
+                top,
+                bottom,
+                x0[j],
+                x1[j],
+                wx[0, j],
+                wx[1, j],
+                upper,
+                lower,
+                word,
+                0,
+                rounder,
+            )
 
 
 @kernel
@@ -153,8 +171,8 @@ def _blend1(x, x0, x1, wx, out, start, stop, key, rounder):
         base = np.uint64(row * width)
         for j in range(width):
             word = element_word(key, base + np.uint64(j))
-            a = mul(source_row[x0[j]], wx[0, j], word, 0, rounder)
-            target[j] = fma(source_row[x1[j]], wx[1, j], a, word, 1, rounder)
+            a = mul(source_row[x1[j]], wx[1, j], word, 0, rounder)
+            target[j] = fma(source_row[x0[j]], wx[0, j], a, word, 1, rounder)
 
 
 @kernel
@@ -163,16 +181,6 @@ def blend1(x, x0, x1, wx, out, start, stop, key, rounder, direction):
     set_rounding(direction)
     _blend1(x, x0, x1, wx, out, start, stop, key, rounder)
     set_rounding(NEAREST)
-
-
-@device
-def _square(top, bottom, x0, x1, w0, w1, upper, lower, word, step, rounder):
-    a = mul(top[x0], w0, word, step, rounder)
-    a = fma(top[x1], w1, a, word, step + 1, rounder)
-    b = mul(bottom[x0], w0, word, step + 2, rounder)
-    b = fma(bottom[x1], w1, b, word, step + 3, rounder)
-    a = mul(a, upper, word, step + 4, rounder)
-    return fma(b, lower, a, word, step + 5, rounder)
 
 
 @kernel
@@ -193,8 +201,8 @@ def _blend3(x, z, wz, y, wy, xs, wx, out, start, stop, key, rounder):
             i0, i1, w0, w1 = xs[0, j], xs[1, j], wx[0, j], wx[1, j]
             a = _square(f0, f1, i0, i1, w0, w1, upper, lower, word, 0, rounder)
             b = _square(b0, b1, i0, i1, w0, w1, upper, lower, word, 6, rounder)
-            a = mul(a, wz[0, d], word, 12, rounder)
-            target[j] = fma(b, wz[1, d], a, word, 13, rounder)
+            b = mul(b, wz[1, d], word, 12, rounder)
+            target[j] = fma(a, wz[0, d], b, word, 13, rounder)
 
 
 @kernel
@@ -208,22 +216,22 @@ def blend3(x, z, wz, y, wy, xs, wx, out, start, stop, key, rounder, direction):
 @kernel
 def _cubic2(x, y, wy, xs, wx, out, start, stop, key, rounder):
     keep_apart()
+    rows = np.empty(4, x.dtype)
     height, width = out.shape[1:]
     for item in range(start, stop):
         plane, row = item // height, item % height
         for j in range(width):
             own = element_word(key, item * width + j)
-            total = wx[0, j]
             for k in range(4):
                 line = x[plane, y[k, row]]
-                a = mul(line[xs[0, j]], wx[0, j], own, 5 * k, rounder)
-                for m in range(1, 4):
-                    a = fma(line[xs[m, j]], wx[m, j], a, own, 5 * k + m, rounder)
-                if k == 0:
-                    total = mul(a, wy[0, row], own, 4, rounder)
-                else:
-                    total = fma(a, wy[k, row], total, own, 5 * k + 4, rounder)
-            out[plane, row, j] = total
+                a = mul(line[xs[1, j]], wx[1, j], own, 5 * k, rounder)
+                a = fma(line[xs[0, j]], wx[0, j], a, own, 5 * k + 1, rounder)
+                a = fma(line[xs[2, j]], wx[2, j], a, own, 5 * k + 2, rounder)
+                rows[k] = fma(line[xs[3, j]], wx[3, j], a, own, 5 * k + 3, rounder)
+            total = mul(rows[1], wy[1, row], own, 4, rounder)
+            total = fma(rows[0], wy[0, row], total, own, 9, rounder)
+            total = fma(rows[2], wy[2, row], total, own, 14, rounder)
+            out[plane, row, j] = fma(rows[3], wy[3, row], total, own, 19, rounder)
 
 
 @kernel

@@ -1,0 +1,1 @@
+"""Kernels: matrix products and convolutions with every operation rounded by rule."""
