@@ -1,10 +1,16 @@
-"""What the scripts of `scripts/` share: failing, role=path arguments, progress."""
+"""What the scripts of `scripts/` share: failing, arguments, progress."""
 
+import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from roundoff.errors import RoundoffError
+
+if TYPE_CHECKING:
+    from roundoff.report.study import Study
 
 
 def run(main: Callable[[], None]) -> None:
@@ -45,3 +51,21 @@ def progress(title: str, every: float = 5.0) -> Callable[[float, str], None]:
         )
 
     return report
+
+
+def add_study(parser: argparse.ArgumentParser) -> None:
+    """Options that name a study: models, subjects, instrument."""
+    add = parser.add_argument
+    add("--models", nargs="+", required=True, help="names in the registry")
+    add("--custom-models", type=json.loads, default={}, help="JSON: user's entries")
+    add("--subjects", nargs="+", required=True)
+    add("--instrument", required=True)
+
+
+def study_of(args: argparse.Namespace) -> "Study":
+    """The study the options name."""
+    from roundoff.models.registry import get_model
+    from roundoff.report.study import Study
+
+    models = tuple(get_model(name, args.custom_models) for name in args.models)
+    return Study(models, tuple(args.subjects), args.instrument)

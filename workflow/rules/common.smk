@@ -184,3 +184,37 @@ def dataset_title(wildcards) -> str:
         return "Scans conformed for inference"
     spec = MODELS[wildcards.dataset]
     return f"{spec.title} ({spec.weights_kind}) under {MEASURED}"
+
+
+def figure_inputs(wildcards, spec) -> list[str]:
+    """--input arguments of the figures of one subject and model."""
+    files = layout.uncertainty_files(spec, wildcards.subject, MEASURED)
+    return [f"--input {a}" for a in assign(files)]
+
+
+def figure_outputs(wildcards, spec) -> list[str]:
+    """--output arguments of the figures of one subject and model."""
+    files = layout.figure_files(spec, wildcards.subject, MEASURED)
+    return [f"--output {a}" for a in assign(files)]
+
+
+def pairs_of(role: str) -> list[str]:
+    """One kind of aggregated file of every subject and model that has it."""
+    pairs = layout.in_order(SUBJECTS, MODELS.values())
+    files = [layout.uncertainty_files(m, s, MEASURED).get(role) for s, m in pairs]
+    return [file for file in files if file]
+
+
+def all_figures() -> list[str]:
+    """The figures of every subject and model."""
+    pairs = layout.in_order(SUBJECTS, MODELS.values())
+    return [f for s, m in pairs for f in layout.figure_files(m, s, MEASURED).values()]
+
+
+def study_arguments(wildcards) -> str:
+    """Arguments that name the study."""
+    custom = shlex.quote(json.dumps(CONFIG.custom_models))
+    return (
+        f"--models {' '.join(MODELS)} --subjects {' '.join(SUBJECTS)}"
+        f" --instrument {MEASURED} --custom-models {custom}"
+    )

@@ -30,13 +30,16 @@ class Native:
         Raises `RoundoffError` when the block ends without one perturbed operation: a
         silent instrument would look like perfect stability.
         """
-        from roundoff.rounding import RandomRounding
+        from roundoff.rounding import RandomRounding, UnsupportedOperator
 
         evidence: Evidence = {}
-        with RandomRounding(
-            mode=self.mode, seed=seed, order=self.order, strict=self.strict
-        ) as rounding:
-            yield evidence
+        try:
+            with RandomRounding(
+                mode=self.mode, seed=seed, order=self.order, strict=self.strict
+            ) as rounding:
+                yield evidence
+        except UnsupportedOperator as error:
+            raise RoundoffError(f"native: {error}") from error
         coverage = rounding.coverage
         evidence["perturbed_operations"] = coverage.operations
         evidence["coverage"] = coverage.as_dict()
