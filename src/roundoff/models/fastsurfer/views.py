@@ -42,7 +42,9 @@ class View:
         offsets = torch.arange(-half, channels - half)
         wanted = (numbers[:, None] + offsets).clamp(0, self.count(volume.shape) - 1)
         planes = volume.permute(self.order[2], self.order[0], self.order[1])
-        return planes[wanted.reshape(-1)].reshape(*wanted.shape, *planes.shape[1:])
+        # Contiguous: other strides make convolutions round differently.
+        picked = planes[wanted.reshape(-1)].contiguous()
+        return picked.reshape(*wanted.shape, *planes.shape[1:])
 
 
 VIEWS = {

@@ -83,7 +83,8 @@ def stack(volume: Tensor, part: slice, channels: int, stacking: str) -> Tensor:
         numbers = torch.arange(part.start, part.stop)[:, None]
         wanted = numbers + torch.arange(-half, half + 1)
         wanted = wanted.clamp(0, len(volume) - 1)
-        return volume[wanted.reshape(-1)].reshape(*wanted.shape, *volume.shape[1:])
+        picked = volume[wanted.reshape(-1)].contiguous()
+        return picked.reshape(*wanted.shape, *volume.shape[1:])
     width = volume.shape[2]
     columns = torch.arange(-half, half + 1)[:, None] + torch.arange(width)
     columns = columns.clamp(0, width - 1)
