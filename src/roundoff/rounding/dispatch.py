@@ -29,6 +29,10 @@ _DECOMPOSED: set[str] = set()
 _RESOLVED: dict[Any, tuple[str, Any]] = {}
 
 
+class NoKernel(Exception):  # noqa: N818
+    """Raised by a handler for a variant of its operator that it cannot round."""
+
+
 def operator(*names: str) -> Callable[[Handler], Handler]:
     """Register a handler `f(call, *args, **kwargs)` for dispatcher names.
 
@@ -228,7 +232,11 @@ class RoundingMode(TorchDispatchMode):
         if route != "unknown" and self.state.excluded():
             return self._left_alone(func, args, kwargs, tensors, EXCLUDED)
         if route == "handler":
-            return detail(Call(self, func, self.state.module()), *args, **kwargs)
+            call = Call(self, func, self.state.module())
+            try:
+                return detail(call, *args, **kwargs)
+            except NoKernel:
+                return self._unknown(func, args, kwargs, tensors)
         if route in ("inplace", "out"):
             return self._into(func, *detail, args, kwargs)
         return self._unknown(func, args, kwargs, tensors)

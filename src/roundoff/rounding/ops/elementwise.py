@@ -147,7 +147,44 @@ def sigmoid(call: Call, x: torch.Tensor) -> torch.Tensor:
     return pointwise(call, Sigmoid(one(dtype)), x, dtype=dtype)
 
 
-_ROUNDED_ONCE = ["sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erfinv", "exp2", "expm1", "log", "log2", "log10", "log1p", "lgamma", "digamma", "special_entr", "special_ndtri", "logit", "i0", "special_i0", "special_i0e", "special_i1", "special_i1e", "special_erfcx", "special_log_ndtr", "sinc", "rad2deg", "deg2rad"]
+_ROUNDED_ONCE = [
+    "sin",
+    "cos",
+    "tan",
+    "asin",
+    "acos",
+    "atan",
+    "sinh",
+    "cosh",
+    "tanh",
+    "asinh",
+    "acosh",
+    "atanh",
+    "erf",
+    "erfc",
+    "erfinv",
+    "exp2",
+    "expm1",
+    "log",
+    "log2",
+    "log10",
+    "log1p",
+    "lgamma",
+    "digamma",
+    "special_entr",
+    "special_ndtri",
+    "logit",
+    "i0",
+    "special_i0",
+    "special_i0e",
+    "special_i1",
+    "special_i1e",
+    "special_erfcx",
+    "special_log_ndtr",
+    "sinc",
+    "rad2deg",
+    "deg2rad",
+]
 
 
 def _rounded_once(name: str) -> None:

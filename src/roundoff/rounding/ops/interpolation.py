@@ -180,3 +180,31 @@ def _nearest_operator(dims: int, exact: bool) -> None:
 for _dims in (1, 2, 3):
     _nearest_operator(_dims, exact=False)
     _nearest_operator(_dims, exact=True)
+
+
+def _size(x: torch.Tensor, size, factors) -> list[int]:
+    """Output size of the `.vec` overloads, which carry a size or scale factors."""
+    if size is not None:
+        return list(size)
+    return [int(n * f) for n, f in zip(x.shape[2:], factors, strict=True)]
+
+
+def _vector_overload(name: str) -> None:
+    # Composite under inference_mode; PyTorch's own Python decomposition of it makes
+    # other operations than the kernel, so it is bound to the kernel's overload here.
+    kernel = getattr(torch.ops.aten, name).default
+
+    @operator(f"aten.{name}.vec")
+    def handler(call: Call, x, output_size, *rest):
+        *align, factors = rest
+        size = _size(x, output_size, factors)
+        factors = [None] * len(size) if factors is None else list(factors)
+        return call.run(kernel, x, size, *align, *factors)
+
+
+for _name in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
+    _vector_overload(_name)
+_vector_overload("upsample_bicubic2d")
+for _dims in (1, 2, 3):
+    _vector_overload(f"upsample_nearest{_dims}d")
+    _vector_overload(f"_upsample_nearest_exact{_dims}d")
