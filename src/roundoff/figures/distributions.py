@@ -14,6 +14,14 @@ from roundoff.errors import RoundoffError
 from roundoff.figures import style
 from roundoff.figures.style import Caption
 
+MEAN = {
+    "marker": "o",
+    "linestyle": "",
+    "color": style.INK,
+    "markerfacecolor": "white",
+    "markersize": 5,
+}
+
 
 def bits_histogram(
     path: str | Path,
@@ -76,8 +84,8 @@ def bits_violins(
         raise RoundoffError("violins: no map carries a number of bits")
     models = list(dict.fromkeys(model for model, _ in drawn))
     widest = max(table["share"].max() for table in drawn.values())
-    places = _violin_places(list(drawn), models)
-    width = max(5.5, 2.1 + 0.85 * (places[-1][0] + 1))
+    places, end = _violin_places(list(drawn), models)
+    width = max(5.5, 1.5 + 0.85 * (end + 0.2))
     with style.picture(path, width, 5.0) as figure:
         top = style.heading(figure, title, list(lines))
         left, right = 0.75 / width, 0.75 / width
@@ -88,8 +96,7 @@ def bits_violins(
             _violin(axes, x, drawn[model, subject], 0.44 / widest, color)
         axes.set_xticks([x for x, *_ in places], [s for *_, s in places])
         axes.tick_params(axis="x", length=0)
-        room = 0.7 + 0.05 * len(models[0]), 0.7 + 0.05 * len(models[-1])
-        axes.set_xlim(places[0][0] - room[0], places[-1][0] + room[1])
+        axes.set_xlim(-0.7, end - 0.3)
         axes.grid(axis="y")
         style.bits_axis(axes, horizontal=False)
         for index, model in enumerate(models):
@@ -129,10 +136,11 @@ def bits_overview(
         bottom, left = 0.85 / height, 1.75 / 8.6
         size = 1 - bottom - (top + 0.42) / height
         axes = figure.add_axes((left, bottom, 1 - left - 1.0 / 8.6, size))
+        margin = (0.15 - 1.75) / (8.6 - 1.75 - 1.0)  # the left edge of the page
         y, ticks = 0.0, []
         for index, model in enumerate(models):
             color = style.SERIES[index % len(style.SERIES)]
-            _row_text(axes, -0.01, y, model, weight="bold", color=color, ha="right")
+            _row_text(axes, margin, y, model, weight="bold", color=color, ha="left")
             for row in table[table["model"] == model].itertuples():
                 y += 1
                 ticks.append((y, f"{row.subject}"))
@@ -190,16 +198,19 @@ def subject_bits(
 
 def _violin_places(
     keys: Sequence[tuple[str, str]], models: Sequence[str]
-) -> list[tuple[float, str, str]]:
-    """(x, model, subject) of each violin; groups as wide as their names need."""
+) -> tuple[list[tuple[float, str, str]], float]:
+    """(x, model, subject) of each violin, and the width of all.
+
+    Groups are as wide as their names need.
+    """
     places, start = [], 0.0
     for model in models:
         subjects = [subject for m, subject in keys if m == model]
         span = max(len(subjects), 0.12 * len(model))
         first = start + (span - len(subjects)) / 2
         places += [(first + k, model, subject) for k, subject in enumerate(subjects)]
-        start += span + 0.5
-    return places
+        start += span + 0.4
+    return places, start - 0.4
 
 
 def _violin(
@@ -227,8 +238,8 @@ def _box_row(axes: Axes, y: float, row: object, color: str) -> None:
         linewidth=7,
         solid_capstyle="butt",
     )
-    axes.plot(row.p50, y, marker="|", color="white", markersize=8, markeredgewidth=2)
-    axes.plot(row.mean, y, marker="o", color=style.INK, markersize=4.5)
+    axes.plot(row.p50, y, marker="|", color=style.INK, markersize=9)
+    axes.plot(row.mean, y, **MEAN)
     text = f"{row.mean:.2f}"
     if row.identical > 0:
         text = f"≥ {text}"
@@ -245,11 +256,10 @@ def _overview_key(figure: Figure) -> None:
     handles = [
         Line2D([], [], linewidth=1.6, label="5 to 95 % of voxels", **grey),
         Line2D([], [], linewidth=7, label="middle half", **grey),
-        Line2D([], [], marker="|", linestyle="", color=style.MUTED, label="median"),
-        Line2D([], [], marker="o", linestyle="", color=style.INK, label="mean"),
+        Line2D([], [], marker="|", linestyle="", color=style.INK, label="median"),
+        Line2D([], [], label="mean", **MEAN),
         Line2D([], [], linestyle="", label="≥: some voxels never changed"),
     ]
-    handles[3].set_markersize(4.5)
     figure.legend(
         handles=handles, loc="lower center", ncols=5, columnspacing=1.6, fontsize=8
     )

@@ -108,8 +108,8 @@ def entropy_map(
     top = float(np.log(caption.samples))
     shown = np.where(entropy > 0, entropy, np.nan)
     # The dark end of plasma would vanish in the scan, and low entropy is the rule.
-    colormap = ListedColormap(matplotlib.colormaps["plasma"](np.linspace(0.4, 1, 256)))
-    colormap.set_bad(alpha=0)
+    bright = matplotlib.colormaps["plasma"](np.linspace(0.4, 1, 256))
+    colormap = ListedColormap(bright).with_extremes(bad=style.CLEAR)
     layer = _Layer(shown, colormap, Normalize(0, top, clip=True))
     keys = [(None, f"not coloured: all {caption.samples} samples give one label")]
     lines = caption.lines("natural logarithm")
@@ -142,7 +142,7 @@ def label_map(
         raise RoundoffError(f"labels: dtype {labels.dtype}, expected integers")
     values = np.unique(labels[labels != 0])
     table = ListedColormap([colors.get(int(v), "#999999") for v in values] or ["k"])
-    table.set_bad(alpha=0)
+    table = table.with_extremes(bad=style.CLEAR)
     index = np.full(labels.shape, np.nan)
     index[labels != 0] = np.searchsorted(values, labels[labels != 0])
     layer = _Layer(index, table, Normalize(-0.5, max(len(values), 1) - 0.5), 0.75)
@@ -164,8 +164,7 @@ class _Layer:
 
 
 def _flat(values: NDArray, color: str) -> _Layer:
-    table = ListedColormap([color])
-    table.set_bad(alpha=0)
+    table = ListedColormap([color]).with_extremes(bad=style.CLEAR)
     return _Layer(values, table, Normalize(0, 2))
 
 
@@ -274,10 +273,15 @@ class _Page:
         return {int(v) for v in np.concatenate(cuts)}
 
     def legend(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Patches in the strip at the right, over both rows."""
-        size = 8 if len(keys) <= 26 else 6.5
+        """Patches in the strip at the right, over both rows; as many as fit."""
+        size = 8 if len(keys) * _line(8) <= 2 * self.row else 6.5
+        room = int(2 * self.row / _line(size))
+        handles = [Patch(color=color, label=text) for color, text in keys]
+        if len(keys) > room:
+            text = f"and {len(keys) - room + 1} more"
+            handles[room - 1 :] = [Patch(color="none", label=text)]
         self.figure.legend(
-            handles=[Patch(color=color, label=text) for color, text in keys],
+            handles=handles,
             loc="upper left",
             bbox_to_anchor=((WIDTH - self.side) / WIDTH, 1 - self.top / self.height),
             fontsize=size,
@@ -394,6 +398,11 @@ def _label_keys(
         if not any(_close(color, other) for other in known):
             known.append(color)
     return [(color, name) for name, found in keys.items() for color in found]
+
+
+def _line(points: float) -> float:
+    """Height of one legend line in inches."""
+    return 1.55 * points / 72
 
 
 def _close(first: str, second: str) -> bool:

@@ -19,6 +19,7 @@ INK, MUTED, GRID = "#222222", "#666666", "#dddddd"
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, RED, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
 SERIES = (BLUE, RED, GREEN, PINK, ORANGE, SKY)
+CLEAR = (0.0, 0.0, 0.0, 0.0)
 IDENTICAL = BLUE  # "the same in all samples", on every picture
 
 BITS_SCALE = (0.0, 24.0)  # float32: 23 stored mantissa bits and the implicit one
@@ -115,9 +116,7 @@ def heading(figure: Figure, title: str, lines: list[str], left: float = 0.15) ->
 
 def bits_colormap(name: str = BITS_COLORS) -> Colormap:
     """The colour map of bits, fully transparent where there is no number."""
-    colormap = matplotlib.colormaps[name].copy()
-    colormap.set_bad(alpha=0)
-    return colormap
+    return matplotlib.colormaps[name].with_extremes(bad=CLEAR)
 
 
 def bits_axis(axis, label: str = "significant bits", horizontal: bool = True) -> None:
