@@ -61,8 +61,8 @@ def bits_histogram(
         style.bits_axis(axes)
         if same.sum() > 0:
             text = (
-                f"identical in all {caption.samples} samples "
-                f"(at least {bound:.4g} bits): {same.sum():.2g} %"
+                f"identical in {style.every(caption.samples)} samples "
+                f"(at least {bound:.4g} bits): {same.sum():.3g} %"
             )
             handle = Patch(color=style.IDENTICAL, label=text)
             axes.legend(handles=[handle], loc="upper left")

@@ -80,7 +80,7 @@ def bits_map(
         same = np.where(state == IDENTICAL_STATE, 1.0, np.nan)
         if np.isfinite(same).any():
             layers.append(_flat(same, style.IDENTICAL))
-            text = f"identical in all {caption.samples} samples: at least {bound:.4g}"
+            text = f"identical in {style.every(caption.samples)} samples: at least {bound:.4g}"
             keys.append((style.IDENTICAL, f"{text} bits"))
     keys.append((None, "not coloured: masked or undefined (no number, not zero)"))
     title = f"Significant bits of {what}"
@@ -111,7 +111,9 @@ def entropy_map(
     bright = matplotlib.colormaps["plasma"](np.linspace(0.4, 1, 256))
     colormap = ListedColormap(bright).with_extremes(bad=style.CLEAR)
     layer = _Layer(shown, colormap, Normalize(0, top, clip=True))
-    keys = [(None, f"not coloured: all {caption.samples} samples give one label")]
+    keys = [
+        (None, f"not coloured: {style.every(caption.samples)} samples give one label")
+    ]
     lines = caption.lines("natural logarithm")
     title = "Disagreement of labels (entropy)"
     with _Page(path, anatomy, affine, view, title, lines, keys, dim=0.55) as page:
@@ -190,6 +192,7 @@ class _Page:
             anatomy, affine, view.focus, view.cuts, view.convention
         )
         self.anatomy = to_ras(np.asarray(anatomy, np.float32), affine)
+        self.white = _white(anatomy, view.focus)
         extents = [self.frame.extent(plane) for plane in PLANES]
         across = sum(width for width, _ in extents)
         room = WIDTH - 2 * EDGE - side - 2 * GAP
@@ -304,14 +307,12 @@ class _Page:
 
     def _scan(self, axes: Axes, plane: Plane, light: float = 1.0) -> None:
         image = self.frame.slice(self.anatomy, plane)
-        head = self.anatomy[np.isfinite(self.anatomy) & (self.anatomy > 0)]
-        top = np.percentile(head, 99.3) if head.size else 1.0
         axes.set_facecolor("black")
         axes.imshow(
             image,
             cmap="gray",
             vmin=0,
-            vmax=top / light,
+            vmax=self.white / light,
             origin="lower",
             aspect="auto",
             interpolation="bilinear",
@@ -398,6 +399,17 @@ def _label_keys(
         if not any(_close(color, other) for other in known):
             known.append(color)
     return [(color, name) for name, found in keys.items() for color in found]
+
+
+def _white(anatomy: NDArray, focus: NDArray | None) -> float:
+    """The intensity drawn white: that of the brain where it is known, not of fat."""
+    inside = np.isfinite(anatomy) & (anatomy > 0)
+    if not inside.any():
+        return 1.0
+    top = float(np.percentile(anatomy[inside], 99.3))
+    if focus is not None and (inside & focus).any():
+        top = min(top, 1.2 * float(np.percentile(anatomy[inside & focus], 98)))
+    return top
 
 
 def _line(points: float) -> float:

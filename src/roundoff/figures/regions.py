@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from roundoff.errors import RoundoffError
 from roundoff.figures import style
@@ -78,7 +79,7 @@ def volume_spread(
     place = {region: row for row, region in enumerate(regions)}
     lines = caption.lines("each dot is one sample")
     title = "Volume of each region over the samples"
-    with _chart(path, len(regions), title, lines, right=2.1) as axes:
+    with _chart(path, len(regions), title, lines, right=2.4) as axes:
         _stripes(axes, regions)
         rows = samples["region"].map(place)
         axes.axvline(0, color=style.MUTED, linewidth=0.8)
@@ -91,10 +92,11 @@ def volume_spread(
             linewidths=0,
             clip_on=False,
         )
-        reach = max(float(samples["deviation_percent"].abs().max()) * 1.08, 1e-3)
-        axes.set_xlim(-reach, reach)
+        reach = float(samples["deviation_percent"].abs().max()) * 1.08
+        axes.set_xlim(-reach or -1, reach or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.set_xlabel("deviation from the mean volume (%)")
-        columns = ((1.22, "mean (mm³)"), (1.34, "sd (%)"), (1.46, "digits"))
+        columns = ((1.255, "mean (mm³)"), (1.4, "sd (%)"), (1.58, "digits"))
         for x, head in columns:
             _beside(axes, x, -0.95, head, color=style.MUTED)
         for row, region in enumerate(order.itertuples()):
@@ -202,7 +204,7 @@ def _dice_key(
     if threshold is not None:
         style_ = {"linestyle": (0, (4, 3)), "linewidth": 1, "color": style.MUTED}
         handles.append(Line2D([], [], label=f"Dice {threshold:g}", **style_))
-        if len(groups) == 1:
+        if len(groups) == 1 and (groups[0][1]["min"] < threshold).any():
             text = f"below {threshold:g}"
             handles.append(Line2D([], [], color=style.RED, label=text, **dot))
     if handles:

@@ -114,6 +114,11 @@ def heading(figure: Figure, title: str, lines: list[str], left: float = 0.15) ->
     return y + 0.06
 
 
+def every(samples: int) -> str:
+    """ "both" for two samples, else "all 10"."""
+    return "both" if samples == 2 else f"all {samples}"
+
+
 def bits_colormap(name: str = BITS_COLORS) -> Colormap:
     """The colour map of bits, fully transparent where there is no number."""
     return matplotlib.colormaps[name].with_extremes(bad=CLEAR)
