@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from roundoff.images.save import save_labels, save_map, save_sidecar
@@ -14,6 +15,7 @@ from roundoff.scripting import assignments, progress, run
 def main() -> None:
     """Parse the command line, run the sample, write maps, labels and sidecars."""
     args = parse()
+    sys.path.append(str(Path.cwd()))  # factories of the user's own models
     spec = get_model(args.model, args.custom_models).with_options(args.options)
     instrument = get_instrument(args.instrument, **args.settings)
     sample = Sample(args.subject, args.model, args.instrument, args.sample, args.seed)

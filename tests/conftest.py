@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests_support import phantom
+from workflow_study import Study
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -35,16 +37,6 @@ def verrou(reference):
     return arrays, json.loads((reference / "verrou_ops.json").read_text())
 
 
-def phantom(shape=(40, 48, 44), seed=0):
-    """A head-like volume: an ellipsoid with a textured inside, air around it."""
-    rng = np.random.default_rng(seed)
-    axes = [np.linspace(-1.2, 1.2, n) for n in shape]
-    x, y, z = np.meshgrid(*axes, indexing="ij")
-    inside = x**2 + y**2 + z**2 < 1
-    values = 300 + 200 * np.cos(3 * x) + 60 * y + 20 * rng.standard_normal(shape)
-    return np.where(inside, values, 0).astype(np.int16)
-
-
 @pytest.fixture
 def write_phantom(tmp_path):
     """Write a phantom to a file and return its path."""
@@ -59,3 +51,17 @@ def write_phantom(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Study:
+    """A study that ran undisturbed to its report."""
+    study = Study(tmp_path_factory.mktemp("undisturbed"))
+    study.run()
+    return study
+
+
+@pytest.fixture
+def study(tmp_path) -> Study:
+    """A study that has not run."""
+    return Study(tmp_path)

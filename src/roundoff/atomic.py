@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,22 +11,15 @@ from pathlib import Path
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, renamed to it when the block succeeds.
 
-    The temporary name keeps all suffixes (writers choose their format by them) and is
-    removed when the block raises, so a killed or failed writer leaves no half file
-    under the final name.
+    The temporary name is `.partial-` and the final one: it keeps all suffixes (writers
+    choose their format by them), and what a killed writer leaves is replaced by the
+    next attempt. A writer that raises leaves nothing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(
-        prefix=".partial-", suffix="".join(path.suffixes), dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".partial-{path.name}")
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

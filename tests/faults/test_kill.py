@@ -1,0 +1,78 @@
+"""kill -9 at any moment, then the same command: the same results, bit for bit."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+
+def processes_of(study, script: str) -> list[int]:
+    """Processes that run a script of the workflow for this study."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            here = (entry / "cwd").resolve() == study.folder.resolve()
+        except OSError:
+            continue
+        if here and f"/{script}".encode() in command and b"python" in command:
+            found.append(int(entry.name))
+    return found
+
+
+def start(study) -> subprocess.Popen:
+    """Start a run in a process group of its own."""
+    return subprocess.Popen(
+        study.command(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_job(study, driver, script="infer.py", limit=120) -> list[int]:
+    """Wait until a job runs this script."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end and driver.poll() is None:
+        if found := processes_of(study, script):
+            return found
+        time.sleep(0.05)
+    pytest.fail(f"no job ran {script}")
+
+
+def partial_files(study) -> list[Path]:
+    return list((study.folder / "results").rglob(".partial-*"))
+
+
+def test_killed_job(finished, study):
+    driver = start(study)
+    victims = wait_for_job(study, driver)
+    time.sleep(1.0)
+    for victim in victims:
+        try:
+            os.kill(victim, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+    driver.communicate(timeout=300)
+    study.run()
+    assert study.checksums() == finished.checksums()
+
+
+def test_killed_run(finished, study):
+    driver = start(study)
+    wait_for_job(study, driver)
+    time.sleep(2.0)
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait(timeout=60)
+    while processes_of(study, "infer.py"):  # jobs in groups of their own
+        for left in processes_of(study, "infer.py"):
+            os.kill(left, signal.SIGKILL)
+        time.sleep(0.2)
+    study.run()
+    assert study.checksums() == finished.checksums()
