@@ -64,6 +64,16 @@ def volume_tables():
     return samples, table
 
 
+def one_volume():
+    """The table of a control: one region, all samples identical."""
+    samples, table = volume_tables()
+    return samples.iloc[2:], table.assign(mean_mm3=1379080.0).iloc[1:]
+
+
+def whole_brain():
+    return pd.DataFrame({"region": ["Brain"], "min_dice": [1.0]})
+
+
 def subject_table():
     table = pd.DataFrame(
         {
@@ -87,6 +97,8 @@ def every_chart(folder, bits):
     return {
         "dice": lambda p: regions.min_dice(p, dice_table(), "Dice", LINES),
         "volumes": lambda p: regions.volume_spread(p, *volume_tables(), CAPTION),
+        "one volume": lambda p: regions.volume_spread(p, *one_volume(), CAPTION),
+        "one region": lambda p: regions.min_dice(p, whole_brain(), "Dice", LINES),
         "histogram": lambda p: distributions.bits_histogram(p, one, CAPTION),
         "violins": lambda p: distributions.bits_violins(p, pair, "Violins", LINES),
         "overview": lambda p: distributions.bits_overview(p, overview, "All", LINES),

@@ -1,6 +1,7 @@
 """Bits per voxel: against a plain numpy oracle, and the traps of real images."""
 
 import math
+import weakref
 from dataclasses import fields
 
 import numpy as np
@@ -154,6 +155,20 @@ def test_blocks_give_the_map_of_the_whole(sizes):
     for field in fields(whole):
         first, second = getattr(whole, field.name), getattr(joined, field.name)
         np.testing.assert_array_equal(first, second)
+
+
+def test_blocks_are_released_one_after_the_other():
+    """Memory is that of the result and two blocks, however many there are."""
+    alive = []
+
+    def blocks():
+        for seed in range(8):
+            assert sum(reference() is not None for reference in alive) <= 2
+            block = noisy(voxels=10, seed=seed)
+            alive.append(weakref.ref(block))
+            yield block, None
+
+    assert significant_bits(blocks()).state.size == 80
 
 
 @given(st.permutations(range(6)))

@@ -80,8 +80,8 @@ def bits_map(
         same = np.where(state == IDENTICAL_STATE, 1.0, np.nan)
         if np.isfinite(same).any():
             layers.append(_flat(same, style.IDENTICAL))
-            text = f"identical in {style.every(caption.samples)} samples: at least {bound:.4g}"
-            keys.append((style.IDENTICAL, f"{text} bits"))
+            text = f"identical in {style.every(caption.samples)} samples"
+            keys.append((style.IDENTICAL, f"{text}: at least {bound:.4g} bits"))
     keys.append((None, "not coloured: masked or undefined (no number, not zero)"))
     title = f"Significant bits of {what}"
     lines = caption.lines(f"{estimator} estimator")
