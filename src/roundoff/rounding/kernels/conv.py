@@ -1,14 +1,21 @@
-"""Convolutions of one to three dimensions, transposed ones, and their gradients."""
+"""Convolutions of one to three dimensions and their gradients, rounded throughout."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 
-from roundoff.rounding.kernels.gemm import check_float
+from roundoff.rounding.kernels.col2im import add_bias, overlap_add
+from roundoff.rounding.kernels.gemm import check_float, matmul
 from roundoff.rounding.kernels.product import Places, product
-from roundoff.rounding.orders import convolution_order
+from roundoff.rounding.orders import (
+    SummationOrder,
+    convolution_order,
+    matmul_order,
+)
 from roundoff.rounding.plan import Plan
+from roundoff.rounding.streams import stream_key
 
 Sizes = Sequence[int]
 
@@ -23,8 +30,8 @@ def _check_shapes(x: np.ndarray, weight: np.ndarray, groups: int) -> None:
     dims = x.ndim - 2
     if dims not in (1, 2, 3) or weight.ndim != x.ndim:
         raise ValueError(
-            f"convolution needs (N, C, 1 to 3 sizes) and a weight of as many dimensions, "
-            f"not {x.shape} and {weight.shape}"
+            "convolution needs (N, C, 1 to 3 sizes) and a weight of as many "
+            f"dimensions, not {x.shape} and {weight.shape}"
         )
     if groups < 1 or x.shape[1] % groups or weight.shape[0] % groups:
         raise ValueError(
@@ -57,18 +64,12 @@ def _strides(shape: Sizes) -> list[int]:
     return [prod(shape[i + 1 :]) for i in range(len(shape))]
 
 
-def _tap_offsets(x: np.ndarray, channels: int, kernel: Sizes, dilation: Sizes):
-    """Input offset of each (channel, kd, kh, kw), flat, in that order."""
-    strides = _strides(x.shape)[1:]
-    steps = (1, *dilation)
-    axes = [
-        np.arange(size) * stride * step
-        for size, stride, step in zip((channels, *kernel), strides, steps, strict=True)
-    ]
-    total = axes[0]
-    for axis in axes[1:]:
-        total = np.add.outer(total, axis)
-    return total.ravel().astype(np.int64)
+def _outer_sum(sizes: Sizes, steps: Sizes) -> np.ndarray:
+    """Flat int64 array of the sums i0 * steps[0] + i1 * steps[1] + ..."""
+    total = np.zeros(1, np.int64)
+    for size, step in zip(sizes, steps, strict=True):
+        total = np.add.outer(total, np.arange(size, dtype=np.int64) * step)
+    return total.ravel()
 
 
 def convolution(
@@ -132,6 +133,191 @@ def _convolve(wide, weight, stride, dilation, groups, order, out, plan) -> None:
         group_out=rows * outof[1],
     )
     kernel = _three(weight.shape[2:], 1)
-    offsets = _tap_offsets(wide, inner, kernel, dilation)
+    steps = (into[1], *(s * d for s, d in zip(into[2:], dilation, strict=True)))
+    offsets = _outer_sum((inner, *kernel), steps)
     weights = np.ascontiguousarray(weight).reshape(groups, rows, -1)
     product(wide.reshape(-1), offsets, places, weights, order, out.reshape(-1), plan)
+
+
+def conv_transpose(
+    x: np.ndarray,
+    weight: np.ndarray,
+    bias: np.ndarray | None,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
+    groups: int,
+    dilation: Sizes,
+    *,
+    plan: Plan,
+) -> np.ndarray:
+    """Return torch's transposed convolution, every operation rounded by `plan`.
+
+    `x` is (N, C, *sizes), `weight` (C, M/groups, *kernel). As in torch without oneDNN:
+    a matrix product over the input channels, overlapping taps added one by one, the
+    bias added last. Raises ValueError for shapes that do not fit.
+    """
+    dtype = check_float(x=x, weight=weight, bias=bias)
+    _check_shapes(x, weight, groups)
+    if weight.shape[0] != x.shape[1]:
+        raise ValueError(
+            f"weight {weight.shape} does not fit the channels of {x.shape}"
+        )
+    dims = x.ndim - 2
+    kernel = _three(weight.shape[2:], 1)
+    stride, dilation = _three(stride, 1), _three(dilation, 1)
+    padding, extra = _three(padding, 0), _three(output_padding, 0)
+    sizes = [
+        (size - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for size, k, s, p, d, e in zip(
+            _three(x.shape[2:], 1),
+            kernel,
+            stride,
+            padding,
+            dilation,
+            extra,
+            strict=True,
+        )
+    ]
+    if min(sizes) < 1:
+        raise ValueError(f"padding {padding} leaves no output of {x.shape}")
+    batch, rows = x.shape[0], weight.shape[1] * groups
+    out = np.zeros((batch, rows, *sizes), dtype)
+    small = x.reshape(*x.shape[:2], *_three(x.shape[2:], 1))
+    order = matmul_order(plan.order, x.shape[1] // groups)
+    _spread(small, weight, stride, padding, dilation, groups, order, out, plan)
+    if bias is not None:
+        add_bias(out, bias, _derived(plan, "bias"))
+    return out.reshape(batch, rows, *sizes[3 - dims :])
+
+
+def _derived(plan: Plan, purpose: str) -> Plan:
+    """The same plan with an unrelated random stream."""
+    return replace(plan, key=stream_key(plan.key, purpose))
+
+
+def _spread(
+    small: np.ndarray,
+    weight: np.ndarray,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+    order: SummationOrder,
+    out: np.ndarray,
+    plan: Plan,
+) -> None:
+    """Add every input of (N, C, D, H, W) times the kernel into `out`, image by image."""
+    channels, kernel = small.shape[1], _three(weight.shape[2:], 1)
+    inner, rows, places = channels // groups, weight[0].size, prod(small.shape[2:])
+    weights = weight.reshape(groups, inner, rows).transpose(0, 2, 1)
+    offsets = np.arange(inner, dtype=np.int64) * places
+    grid = Places(
+        (1, 1, 1, places),
+        (0, 0, 0, 1),
+        (0, 0, 0, 1),
+        row_out=places,
+        group_in=inner * places,
+        group_out=rows * places,
+    )
+    for image in range(small.shape[0]):
+        own = _derived(plan, f"image {image}")
+        columns = np.zeros((groups * rows, places), small.dtype)
+        flat = np.ascontiguousarray(small[image]).reshape(-1)
+        product(flat, offsets, grid, weights, order, columns.reshape(-1), own)
+        taps = columns.reshape(-1, *kernel, *small.shape[2:])
+        overlap_add(taps, out[image], stride, padding, dilation, own)
+
+
+def convolution_backward(
+    grad: np.ndarray,
+    x: np.ndarray,
+    weight: np.ndarray,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+    output_mask: Sequence[bool],
+    *,
+    plan: Plan,
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """Return the gradients of `convolution` for x, weight and bias, rounded by `plan`.
+
+    `grad` has the shape of the output; `output_mask` says which of the three to compute
+    (None for the others). The order of the sums is that of im2col and MKL; oneDNN's
+    orders for gradients are not reproduced.
+    """
+    check_float(grad=grad, x=x, weight=weight)
+    _check_shapes(x, weight, groups)
+    sizes = (_three(stride, 1), _three(padding, 0), _three(dilation, 1))
+    wide_grad = grad.reshape(*grad.shape[:2], *_three(grad.shape[2:], 1))
+    wide_x = x.reshape(*x.shape[:2], *_three(x.shape[2:], 1))
+    for_x = for_weight = for_bias = None
+    if output_mask[0]:
+        own = _derived(plan, "input")
+        for_x = _input_gradient(wide_grad, weight, wide_x.shape, *sizes, groups, own)
+        for_x = for_x.reshape(x.shape)
+    if output_mask[1]:
+        own = _derived(plan, "weight")
+        for_weight = _weight_gradient(wide_grad, wide_x, weight, *sizes, groups, own)
+    if output_mask[2]:
+        for_bias = bias_gradient(grad, plan=_derived(plan, "bias"))
+    return for_x, for_weight, for_bias
+
+
+def _input_gradient(grad, weight, shape, stride, padding, dilation, groups, plan):
+    """Gradient for the input: a transposed convolution of the output's gradient."""
+    kernel = _three(weight.shape[2:], 1)
+    if tuple(stride) == (1, 1, 1):  # without overlap buffers: flip the kernel
+        border = [
+            d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True)
+        ]
+        if min(border) >= 0:
+            return _flipped(grad, weight, border, dilation, groups, shape, plan)
+    out = np.zeros(shape, grad.dtype)
+    order = matmul_order(plan.order, grad.shape[1] // groups)
+    _spread(grad, weight, stride, padding, dilation, groups, order, out, plan)
+    return out
+
+
+def _flipped(grad, weight, border, dilation, groups, shape, plan):
+    """Unit-stride transposed convolution as a convolution with the flipped kernel."""
+    rows = weight.shape[0] // groups
+    taps = tuple(range(2, weight.ndim))
+    split = weight.reshape(groups, rows, *weight.shape[1:])
+    turned = np.flip(split.swapaxes(1, 2), tuple(t + 1 for t in taps))
+    turned = turned.reshape(-1, rows, *weight.shape[2:])
+    out = np.zeros(shape, grad.dtype)
+    order = convolution_order(plan.order, grad.shape, weight.shape[2:], groups)
+    wide = _padded(grad, border)
+    _convolve(wide, turned, (1, 1, 1), dilation, groups, order, out, plan)
+    return out
+
+
+def _weight_gradient(grad, x, weight, stride, padding, dilation, groups, plan):
+    """Gradient for the weight: sums over images and output places."""
+    wide = _padded(x, padding)
+    into = _strides(wide.shape)
+    inner, rows = weight.shape[1], weight.shape[0] // groups
+    kernel, taps = _three(weight.shape[2:], 1), prod(weight.shape[1:])
+    places = Places(
+        (inner, *kernel),
+        (into[1], *(s * d for s, d in zip(into[2:], dilation, strict=True))),
+        tuple(_strides((inner, *kernel))),
+        row_out=taps,
+        group_in=inner * into[1],
+        group_out=rows * taps,
+    )
+    steps = (into[0], *(s * t for s, t in zip(into[2:], stride, strict=True)))
+    offsets = _outer_sum((grad.shape[0], *grad.shape[2:]), steps)
+    across = np.ascontiguousarray(grad.swapaxes(0, 1)).reshape(groups, rows, -1)
+    out = np.zeros(weight.shape, grad.dtype)
+    order = matmul_order(plan.order, offsets.size)
+    product(wide.reshape(-1), offsets, places, across, order, out.reshape(-1), plan)
+    return out
+
+
+def bias_gradient(grad: np.ndarray, *, plan: Plan) -> np.ndarray:
+    """Sum of `grad` (N, C, ...) over all but the channels, every addition rounded."""
+    rows = np.ascontiguousarray(grad.swapaxes(0, 1)).reshape(grad.shape[1], -1)
+    return matmul(rows, np.ones((rows.shape[1], 1), grad.dtype), plan=plan)[:, 0]

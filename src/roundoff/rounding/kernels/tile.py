@@ -37,6 +37,7 @@ _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _RANDOM = ir.VectorType(_I64, _WORDS)
 _ROUND_DOWN, _ROUND_UP = 9, 10  # embedded rounding of AVX-512, exceptions suppressed
 _BLEND_STEPS = 16
+_LAGS = 5, 2  # of the additive generator that feeds the dither, in steps of k
 
 
 def tile_shape(dtype: np.dtype) -> tuple[int, int]:
@@ -131,6 +132,10 @@ class _PlainSteps:
         """Prepare the random bits of the next `steps` steps."""
         return state
 
+    def finish(self, state):
+        """Prepare the random bits of one last step."""
+        return self.fill(state)
+
     def __call__(self, acc, a, b, number, k, state):
         """Return accumulator `number` after step k (counted from the last filling)."""
         return self.b.call(self.fma, [a, b, acc]), state
@@ -204,24 +209,59 @@ class _FlipSteps(_BufferedSteps):
         return self.flip(self.b.call(self.fma, operands), sign), state
 
 
-class _DitheredSteps(_PlainSteps):
-    """Float64 FMA, add random bits below the last float32 bit, truncate."""
+class _DitheredSteps(_BufferedSteps):
+    """Float64 FMA, add random bits below the last float32 bit, truncate.
+
+    One 64-bit word serves two accumulators. The words come from an additive lagged
+    Fibonacci generator (Knuth, The Art of Computer Programming, 3.2.2): one addition a
+    word, seeded by xoroshiro. Word i of step k is word i of step k - 5 plus word i + 1
+    of step k - 2, so that no accumulator meets its own past in pairs.
+    """
+
+    steps = _PlainSteps.steps
 
     def __init__(self, b, vector, count, rule):
         super().__init__(b, vector, count, rule)
+        self.words = count // 2
         self.mask = _splat(b, rule[1], vector.count)
         self.cleared = b.not_(self.mask)
+        self.last_state = None
         self.second = None
 
-    def draws(self, drawn):
+    def bytes_needed(self):
+        return _LAGS[0] * (self.count // 2) * _BYTES
+
+    def finish(self, state):
+        self.last_state = state
+        return state
+
+    def word_at(self, k, number):
+        """Address of word `number` of step k in the ring."""
+        slot = self.b.mul(self.b.urem(k, _I64(_LAGS[0])), _I64(self.words))
+        return _address(self.b, self.buffer, self.b.add(slot, _I64(number)), _RANDOM)
+
+    def draw(self, k, number):
+        """Next word for the accumulators 2 * number and 2 * number + 1."""
+        if self.last_state is not None:
+            drawn, self.last_state = _xoroshiro(self.b, self.last_state)
+            return drawn
+        place = self.word_at(k, number)
+        nearer = self.b.add(k, _I64(_LAGS[0] - _LAGS[1]))
+        near = _load(
+            self.b, self.word_at(nearer, (number + 1) % self.words), _RANDOM, 8
+        )
+        drawn = self.b.add(_load(self.b, place, _RANDOM, 8), near)
+        _store(self.b, drawn, place, 8)
+        return drawn
+
+    def split(self, drawn):
         """Two random integers within the mask from one word."""
         first = self.b.lshr(drawn, _constant(35, _RANDOM))
         return first, self.b.and_(drawn, self.mask)
 
     def __call__(self, acc, a, b, number, k, state):
         if number % 2 == 0:
-            drawn, state = _xoroshiro(self.b, state)
-            noise, self.second = self.draws(drawn)
+            noise, self.second = self.split(self.draw(k, number // 2))
         else:
             noise = self.second
         exact = self.b.bitcast(self.b.call(self.fma, [a, b, acc]), _RANDOM)
@@ -234,7 +274,7 @@ class _CoarseSteps(_DitheredSteps):
         super().__init__(b, vector, count, rule)
         self.shift = _splat(b, rule[2], vector.count)
 
-    def draws(self, drawn):
+    def split(self, drawn):
         halves = drawn, self.b.shl(drawn, _constant(32, _RANDOM))
         return tuple(
             self.b.and_(self.b.ashr(half, self.shift), self.mask) for half in halves
@@ -312,7 +352,7 @@ class _Tile:
     def add_to_held(self, held, sums, state, fresh):
         """Add a fresh block to what C held, rounded: fma(1, sum, held)."""
         b = self.b
-        state = self.steps.fill(state)
+        state = self.steps.finish(state)
         one = ir.Constant(self.vector, [1.0] * self.vector.count)
         totals = []
         for j, (c, new) in enumerate(zip(held, sums, strict=True)):
