@@ -218,3 +218,14 @@ def study_arguments(wildcards) -> str:
         f"--models {' '.join(MODELS)} --subjects {' '.join(SUBJECTS)}"
         f" --instrument {MEASURED} --custom-models {custom}"
     )
+
+
+def published_tables(wildcards) -> list[str]:
+    """The published tables; where they come from, if one is missing."""
+    tables = [
+        Path(CONFIG.published_folder) / name for name in PUBLISHED_TABLES.values()
+    ]
+    for table in tables:
+        if not table.is_file():
+            raise WorkflowError(missing_table(table))
+    return [str(table) for table in tables]
