@@ -15,7 +15,7 @@ from numba.extending import overload
 from roundoff.rounding.compilation import device, keep_apart, kernel
 from roundoff.rounding.elementary import add, div, fma, mul, narrow, sqrt, sub
 from roundoff.rounding.environment import NEAREST, set_rounding
-from roundoff.rounding.kernels.math import exp32
+from roundoff.rounding.kernels.math import exp32, exp32_table
 from roundoff.rounding.streams import element_word
 
 _RULES: dict[type, tuple[int, object]] = {}
@@ -201,7 +201,7 @@ def _rsqrt(op, x, word, rounder):
 
 @rule(Exp, 11)
 def _exp(op, x, word, rounder):
-    return exp32(x, word, 0, rounder)
+    return exp32_table(x, word, 0, rounder)
 
 
 @rule(Sigmoid, 13)
