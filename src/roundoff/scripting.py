@@ -43,12 +43,10 @@ def progress(title: str, every: float = 5.0) -> Callable[[float, str], None]:
         if now - last < every and fraction < 1:
             return
         last = now
-        left = (now - start) * (1 - fraction) / max(fraction, 1e-6)
-        print(
-            f"{title}: {fraction:4.0%} {words} ({left:.0f} s left)",
-            file=sys.stderr,
-            flush=True,
-        )
+        left = ""
+        if 0.02 < fraction < 1:
+            left = f" ({(now - start) * (1 - fraction) / fraction:.0f} s left)"
+        print(f"{title}: {fraction:4.0%} {words}{left}", file=sys.stderr, flush=True)
 
     return report
 
