@@ -9,6 +9,7 @@ import pytest
 from roundoff.errors import RoundoffError
 from roundoff.figures.planes import (
     PLANES,
+    busiest,
     check_grid,
     foreground,
     frame,
@@ -120,6 +121,14 @@ def test_focus_moves_the_cuts():
     assert frame(anatomy, affine, focus).cuts[1:] == (10, 4)
     nothing = np.zeros(anatomy.shape, bool)
     assert frame(anatomy, affine, nothing).cuts == frame(anatomy, affine).cuts
+
+
+def test_busiest_planes_are_found_in_any_orientation():
+    for orientation in ("RAS", "LIA", "PSR"):
+        anatomy, affine = phantom(orientation)
+        spot = (anatomy == 1000).astype(float)
+        assert busiest(spot, affine) == (6.0, 7.0, 5.0)
+        assert busiest(0 * spot, affine) is None
 
 
 def test_cuts_outside_the_head_are_brought_back():

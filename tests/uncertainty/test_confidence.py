@@ -82,12 +82,15 @@ def test_dice_verdict_on_both_sides_of_the_threshold():
 
 
 def test_bits_verdict():
-    row = pd.Series({"mean": 18.04, "p5": 14.0, "identical": 5, "measured": 95})
-    text = bits_verdict(row, 10)
+    row = {"mean": 18.04, "p5": 14.0, "identical": 5, "measured": 95}
+    text = bits_verdict(pd.Series(row, dtype=object), 10)
     assert text.startswith("18.0 significant bits on average (5.4 decimal digits)")
     assert "95 % of the voxels keep 14 or more, with p >= 0.741" in text
-    assert text.endswith("; 5.0 % of them are identical in all samples.")
-    assert "No voxel" in bits_verdict(row.replace(14.0, np.nan), 10)
+    assert text.endswith("; 5 of 100 are identical in all samples.")
+    floats = pd.Series({**row, "p5": 18.87, "identical": 0})
+    assert "keep 18.8 or more" in bits_verdict(floats, 10)
+    assert bits_verdict(floats, 10).endswith("confidence).")
+    assert "No voxel" in bits_verdict(pd.Series({**row, "p5": np.nan}), 10)
 
 
 def test_control_verdict():

@@ -5,7 +5,7 @@ cuts with the map. A voxel without a number is transparent, never zero.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import matplotlib
@@ -24,6 +24,7 @@ from roundoff.figures.planes import (
     Convention,
     Frame,
     Plane,
+    busiest,
     check_grid,
     frame,
     to_ras,
@@ -102,7 +103,8 @@ def entropy_map(
     """Draw label entropy (X, Y, Z), natural logarithm, over the scan.
 
     The scale is 0 to ln N, the largest entropy N samples can have. Voxels where all
-    samples agree (entropy 0) are left transparent and said so.
+    samples agree (entropy 0) are left transparent and said so. Unless `view.cuts` says
+    otherwise, the planes are those with the most disagreement.
     """
     check_grid("entropy", entropy, anatomy)
     top = float(np.log(caption.samples))
@@ -111,9 +113,13 @@ def entropy_map(
     bright = matplotlib.colormaps["plasma"](np.linspace(0.4, 1, 256))
     colormap = ListedColormap(bright).with_extremes(bad=style.CLEAR)
     layer = _Layer(shown, colormap, Normalize(0, top, clip=True))
-    keys = [
-        (None, f"not coloured: {style.every(caption.samples)} samples give one label")
-    ]
+    agree = f"{style.every(caption.samples)} samples give one label"
+    keys = [(None, f"not coloured: {agree}")]
+    if not (entropy > 0).any():
+        keys = [(None, f"{agree} in every voxel: nothing to colour")]
+    view = view or View()
+    if view.cuts is None:
+        view = replace(view, cuts=busiest(entropy, affine))
     lines = caption.lines("natural logarithm")
     title = "Disagreement of labels (entropy)"
     with _Page(path, anatomy, affine, view, title, lines, keys, dim=0.55) as page:

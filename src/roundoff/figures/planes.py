@@ -135,6 +135,20 @@ def frame(
     )
 
 
+def busiest(volume: NDArray, affine: NDArray) -> tuple[float, float, float] | None:
+    """World coordinates (mm) of the slices with the largest sums, one per RAS axis.
+
+    None when the volume is zero everywhere.
+    """
+    turned = to_ras(volume, affine)
+    if not (turned > 0).any():
+        return None
+    sums = [turned.sum(axis=tuple({0, 1, 2} - {axis})) for axis in range(3)]
+    voxel = [int(np.argmax(total)) for total in sums]
+    x, y, z, _ = ras_affine(volume.shape, affine) @ [*voxel, 1]
+    return float(x), float(y), float(z)
+
+
 def foreground(anatomy: NDArray) -> NDArray[np.bool_]:
     """Voxels clearly brighter than air (everything, if the scan is constant)."""
     finite = np.where(np.isfinite(anatomy), anatomy, 0)

@@ -40,15 +40,16 @@ def bits_verdict(row: pd.Series, samples: int, confidence: float = 0.95) -> str:
     if not np.isfinite(row["p5"]):
         return "No voxel of the mask carries a number of significant bits."
     p = supported_probability(samples, confidence)
-    share = row["identical"] / (row["measured"] + row["identical"])
+    kept = np.floor(10 * row["p5"]) / 10  # "or more" must not round up
     text = (
         f"{row['mean']:.1f} significant bits on average "
         f"({row['mean'] * np.log10(2):.1f} decimal digits); "
-        f"95 % of the voxels keep {row['p5']:.0f} or more, with p >= {p:.3f} "
+        f"95 % of the voxels keep {kept:g} or more, with p >= {p:.3f} "
         f"(N = {samples} samples, {percent(confidence)} confidence)"
     )
-    if share > 0:
-        text += f"; {100 * share:.1f} % of them are identical in all samples"
+    same, voxels = int(row["identical"]), int(row["identical"] + row["measured"])
+    if same > 0:
+        text += f"; {same:,} of {voxels:,} are identical in all samples"
     return text + "."
 
 
