@@ -133,3 +133,16 @@ def test_checksum_is_checked(tmp_path):
     write_keras(tmp_path / "w.h5", network())
     with pytest.raises(RoundoffError, match="SHA-256"):
         load_registration(tmp_path / "w.h5", sha256="0" * 64)
+
+
+def test_a_large_first_level_is_computed_in_slabs(monkeypatch):
+    unet = network()
+    pair = torch.rand(1, 2, 80, 16, 16)
+    with torch.inference_mode():
+        whole = unet(pair)
+        monkeypatch.setattr("roundoff.models.synthmorph.network.LARGE", 1)
+        calls = []
+        unet.enc0.register_forward_pre_hook(lambda _, args: calls.append(args[0].shape))
+        slabs = unet(pair)
+    assert [shape[2] for shape in calls] == [33, 34, 17]
+    assert torch.allclose(slabs, whole, rtol=1e-5, atol=1e-5)

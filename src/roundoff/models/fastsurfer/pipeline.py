@@ -98,11 +98,11 @@ class FastSurfer:
         logits = network(slices.to(torch.float32) / 255.0, scale)
         if logits.shape[1] != len(self.table):
             logits = expand_classes(logits, self.table.sagittal)
-        if self.step > 1:
-            logits = logits.repeat_interleave(self.step, dim=0)[: stop - first]
-        part = scores[view.section(first, stop)]
-        weight = self.view_weights[view.name]
-        part.copy_(part.float() + logits.permute(view.back) * weight)
+        shares = (logits * self.view_weights[view.name]).split(1)
+        for number, share in zip(range(first, stop, self.step), shares, strict=True):
+            for place in range(number, min(number + self.step, stop)):
+                part = scores[view.section(place, place + 1)]
+                part.copy_(part.float() + share.permute(view.back))
 
     def _decide(self, scores: Tensor) -> Prediction:
         ids = torch.tensor(self.table.ids, dtype=torch.int32)

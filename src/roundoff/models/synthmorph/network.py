@@ -10,6 +10,8 @@ from roundoff.errors import RoundoffError
 from roundoff.models.synthmorph.transform import integrate, rescale, warp_image
 
 SLOPE = 0.2  # of every LeakyReLU
+SLAB = 32  # planes of the first level computed at a time, where it is large
+LARGE = 2 << 30  # bytes
 
 
 class VelocityUNet(nn.Module):
@@ -67,6 +69,24 @@ class VelocityUNet(nn.Module):
     def _conv(self, name: str, x: Tensor) -> Tensor:
         return F.leaky_relu(getattr(self, name)(x), self.slope)
 
+    def _first_is_large(self, x: Tensor) -> bool:
+        """Whether the first level is too large to hold and no decoder needs it."""
+        values = x[:, 0].numel() * self.enc0.out_channels
+        return self.svf_resolution > 1 and values * x.element_size() > LARGE
+
+    def _first_in_slabs(self, x: Tensor) -> Tensor:
+        """The first level after pooling, a slab of planes (and a halo of 1) at a time.
+
+        256 features at full resolution take 7 GB; after pooling, 0.9 GB.
+        """
+        parts, depth = [], x.shape[2]
+        for start in range(0, depth, SLAB):
+            stop = min(start + SLAB, depth)
+            low, high = max(start - 1, 0), min(stop + 1, depth)
+            slab = self._conv("enc0", x[:, :, low:high])
+            parts.append(F.max_pool3d(slab[:, :, start - low : stop - low], 2))
+        return torch.cat(parts, dim=2)
+
     def forward(self, pair: Tensor) -> Tensor:
         """(N, 2, D, H, W), moving image first, to velocity (N, 3, d, h, w), voxels."""
         if any(side % self.multiple for side in pair.shape[2:]):
@@ -79,6 +99,9 @@ class VelocityUNet(nn.Module):
             if self.strided:  # TensorFlow's padding SAME: behind, not before
                 x = self._conv(f"enc{i}", F.pad(x, (0, 1) * 3))
                 skips.append(x)
+            elif i == 0 and self._first_is_large(x):
+                x = self._first_in_slabs(x)
+                skips.append(None)
             else:
                 x = self._conv(f"enc{i}", x)
                 skips.append(x)
