@@ -213,3 +213,24 @@ def average(x, zs, ys, xs, first, second, out, start, stop, key, rounder, direct
     set_rounding(direction)
     _average(x, zs, ys, xs, first, second, out, start, stop, key, rounder)
     set_rounding(NEAREST)
+
+
+@kernel
+def _accumulate(values, targets, out, start, stop, key, rounder):
+    keep_apart()
+    for i in range(start, stop):
+        place = targets[i]
+        if place >= 0:
+            word = element_word(key, i)
+            out[place] = add(out[place], values[i], word, 0, rounder)
+
+
+@kernel
+def accumulate(values, targets, out, start, stop, key, rounder, direction):
+    """out[targets[i]] += values[i] in index order, one rounding each; -1 is skipped.
+
+    Targets may repeat, so all of it must run in one piece.
+    """
+    set_rounding(direction)
+    _accumulate(values, targets, out, start, stop, key, rounder)
+    set_rounding(NEAREST)
