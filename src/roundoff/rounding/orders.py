@@ -15,6 +15,7 @@ Routing never depends on the number of threads: it is that of one thread.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate, pairwise
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
@@ -65,16 +66,21 @@ def _resolved(order: str) -> str:
 
 
 def convolution_library(
-    order: str, input_shape: Sequence[int], kernel: Sequence[int], groups: int
+    order: str,
+    input_shape: Sequence[int],
+    kernel: Sequence[int],
+    groups: int,
+    strided: bool = False,
 ) -> str:
     """Return `onednn-avx2`, `onednn-avx512`, `mkl` or `sequential` for one convolution.
 
-    `input_shape` is (N, C, *spatial), `kernel` the spatial kernel sizes.
+    `input_shape` is (N, C, *spatial), `kernel` the spatial kernel sizes, `strided`
+    whether any stride or dilation is above 1.
     """
     order = _resolved(order)
     if not order.startswith("onednn"):
         return order
-    if all(size == 1 for size in kernel):
+    if all(size == 1 for size in kernel) and not strided:
         return "mkl"
     large = prod(input_shape[:4]) > _ONEDNN_SIZE
     wide = len(kernel) >= 2 and all(size > 3 for size in kernel[-2:])
@@ -105,24 +111,35 @@ def mkl_blocks(terms: int, block: int) -> list[int]:
 
 
 def _consecutive(lengths: Sequence[int], fresh: bool) -> tuple[Stretch, ...]:
-    edges = np.concatenate([[0], np.cumsum(lengths)]).tolist()
-    pairs = zip(edges[:-1], edges[1:], strict=True)
-    return tuple(Stretch(start, stop, fresh) for start, stop in pairs)
+    edges = accumulate(lengths, initial=0)
+    return tuple(Stretch(start, stop, fresh) for start, stop in pairwise(edges))
+
+
+def _joined(
+    name: str, parts: Sequence[np.ndarray], *, chain: bool = False
+) -> SummationOrder:
+    """Order of these parts: one chain, or each a chain from zero, added in turn."""
+    lengths = [part.size for part in parts if part.size]
+    terms = np.concatenate([part.ravel() for part in parts])
+    stretches = [sum(lengths)] if chain else lengths
+    return SummationOrder(name, terms, _consecutive(stretches, not chain))
 
 
 @cache
-def matmul_order(order: str, terms: int) -> SummationOrder:
-    """Order of a matrix product (mm, bmm, linear) over `terms` products."""
+def matmul_order(order: str, terms: int, rows: int = 0) -> SummationOrder:
+    """Order of a matrix product (mm, bmm, linear) over `terms` products.
+
+    `rows` is the number of rows of the left matrix: under Valgrind MKL sums a single
+    row in one chain. Natively products of fewer than 5 rows or 16 columns go through
+    other MKL kernels, whose order is not known; the same blocks are assumed.
+    """
+    index = np.arange(terms)
     if _resolved(order) == "sequential":
-        stretches = _consecutive([terms], False)
-        return SummationOrder("sequential", np.arange(terms), stretches)
-    lengths = mkl_blocks(terms, mkl_block(_instruction_order(order)))
-    return SummationOrder("mkl", np.arange(terms), _consecutive(lengths, True))
-
-
-def _instruction_order(order: str) -> str:
-    """`mkl_block` asks which MKL kernels run: natively, not what oneDNN is capped to."""
-    return "native" if order == "native" else order
+        return _joined("sequential", [index], chain=True)
+    if rows == 1 and order in ("verrou", "onednn-avx2"):
+        return _joined("mkl", [index])
+    lengths = mkl_blocks(terms, mkl_block(order))
+    return _joined("mkl", np.split(index, np.cumsum(lengths)[:-1]))
 
 
 @cache
@@ -131,22 +148,42 @@ def convolution_order(
     input_shape: tuple[int, ...],
     kernel: tuple[int, ...],
     groups: int,
+    rows: int = 0,
+    strided: bool = False,
 ) -> SummationOrder:
-    """Order of one output of a convolution over (channel, *kernel) products."""
-    library = convolution_library(order, input_shape, kernel, groups)
+    """Order of one output of a convolution over (channel, *kernel) products.
+
+    `rows` is the number of output channels of a group, `strided` whether any stride or
+    dilation is above 1 (both matter to few shapes: depthwise, 1x1, one channel out).
+    """
+    library = convolution_library(order, input_shape, kernel, groups, strided)
     channels, taps = input_shape[1] // groups, prod(kernel)
-    if library == "mkl":
-        return matmul_order("native" if order == "native" else order, channels * taps)
-    if library == "sequential":
-        return matmul_order("sequential", channels * taps)
-    block = 8 if library == "onednn-avx2" else 16
+    if library in ("mkl", "sequential"):
+        wanted = order if library == "mkl" else library
+        return matmul_order(wanted, channels * taps, rows)
     index = np.arange(channels * taps).reshape(channels, taps)
-    parts = [index[c : c + block].T.ravel() for c in range(0, channels, block)]
-    terms = np.concatenate(parts)
-    if library == "onednn-avx2":
-        return SummationOrder(library, terms, _consecutive([terms.size], False))
-    lengths = [part.size for part in parts]
-    return SummationOrder(library, terms, _consecutive(lengths, True))
+    depthwise = groups > 1 and channels == rows == 1
+    if taps == 1 or depthwise or library == "onednn-avx2":
+        parts = [index[c : c + 8].T for c in range(0, channels, 8)]
+        return _joined(library, parts, chain=True)
+    return _joined(library, [index[c : c + 16].T for c in range(0, channels, 16)])
+
+
+def transposed_order(library: str, channels: int, taps: Sequence[int], strided: bool):
+    """Order of oneDNN's transposed convolution; the bias comes last, by itself.
+
+    `taps` are the numbers of kernel taps (d, h, w) that meet one output. Unit stride:
+    blocks of channels, each from zero over (taps, channel). Strided: for each tap of
+    the last dimension a chain from zero over the other taps and all channels.
+    """
+    index = np.arange(channels * prod(taps)).reshape(channels, *taps)
+    if strided:
+        parts = [index[..., w].reshape(channels, -1).T for w in range(taps[-1])]
+    else:
+        block = 8 if library == "onednn-avx2" else 16
+        flat = index.reshape(channels, -1)
+        parts = [flat[c : c + block].T for c in range(0, channels, block)]
+    return _joined(library, parts)
 
 
 class DotOrder(NamedTuple):

@@ -1,7 +1,8 @@
 """Convolutions of one to three dimensions and their gradients, rounded throughout."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import product as iproduct
 from math import prod
 
 import numpy as np
@@ -11,8 +12,10 @@ from roundoff.rounding.kernels.gemm import check_float, matmul
 from roundoff.rounding.kernels.product import Places, product
 from roundoff.rounding.orders import (
     SummationOrder,
+    convolution_library,
     convolution_order,
     matmul_order,
+    transposed_order,
 )
 from roundoff.rounding.plan import Plan
 from roundoff.rounding.streams import stream_key
@@ -113,7 +116,14 @@ def convolution(
     out = np.zeros((batch, channels_out, *sizes), dtype)
     if bias is not None:
         out += bias.reshape(1, -1, 1, 1, 1)
-    order = convolution_order(plan.order, x.shape, weight.shape[2:], groups)
+    order = convolution_order(
+        plan.order,
+        x.shape,
+        weight.shape[2:],
+        groups,
+        channels_out // groups,
+        max(*stride, *dilation) > 1,
+    )
     wide = _padded(x.reshape(*x.shape[:2], *_three(x.shape[2:], 1)), padding)
     _convolve(wide, weight, stride, dilation, groups, order, out, plan)
     return out.reshape(batch, channels_out, *sizes[3 - (x.ndim - 2) :])
@@ -153,9 +163,10 @@ def conv_transpose(
 ) -> np.ndarray:
     """Return torch's transposed convolution, every operation rounded by `plan`.
 
-    `x` is (N, C, *sizes), `weight` (C, M/groups, *kernel). As in torch without oneDNN:
-    a matrix product over the input channels, overlapping taps added one by one, the
-    bias added last. Raises ValueError for shapes that do not fit.
+    `x` is (N, C, *sizes), `weight` (C, M/groups, *kernel). Small inputs go as in torch
+    without oneDNN: a matrix product over the input channels, then overlapping taps added
+    one by one; others in oneDNN's order. The bias is added last. Raises ValueError for
+    shapes that do not fit.
     """
     dtype = check_float(x=x, weight=weight, bias=bias)
     _check_shapes(x, weight, groups)
@@ -184,8 +195,7 @@ def conv_transpose(
     batch, rows = x.shape[0], weight.shape[1] * groups
     out = np.zeros((batch, rows, *sizes), dtype)
     small = x.reshape(*x.shape[:2], *_three(x.shape[2:], 1))
-    order = matmul_order(plan.order, x.shape[1] // groups)
-    _spread(small, weight, stride, padding, dilation, groups, order, out, plan)
+    _transpose(small, weight, stride, padding, dilation, groups, out, plan)
     if bias is not None:
         add_bias(out, bias, _derived(plan, "bias"))
     return out.reshape(batch, rows, *sizes[3 - dims :])
@@ -194,6 +204,122 @@ def conv_transpose(
 def _derived(plan: Plan, purpose: str) -> Plan:
     """The same plan with an unrelated random stream."""
     return replace(plan, key=stream_key(plan.key, purpose))
+
+
+def _transpose(
+    small: np.ndarray,
+    weight: np.ndarray,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+    out: np.ndarray,
+    plan: Plan,
+) -> None:
+    """Transposed convolution of (N, C, D, H, W) into `out`, as the library would."""
+    strided = max(*stride, *dilation) > 1
+    kernel = weight.shape[2:]
+    shape = (*small.shape[:2], *small.shape[5 - len(kernel) :])
+    library = convolution_library(plan.order, shape, kernel, groups, strided)
+    sizes = (stride, padding, dilation)
+    if library.startswith("onednn"):
+        _transpose_by_phase(small, weight, *sizes, groups, library, out, plan)
+    else:
+        order = matmul_order(plan.order, small.shape[1] // groups)
+        _spread(small, weight, *sizes, groups, order, out, plan)
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Along one dimension: outputs first, first + stride, ... and their taps.
+
+    Output number q of the phase meets tap `taps[i]` at input q + shifts[i].
+    """
+
+    first: int
+    count: int
+    taps: tuple[int, ...]
+    shifts: tuple[int, ...]
+
+
+def _phases(out: int, kernel: int, stride: int, padding: int, dilation: int):
+    found = []
+    for first in range(min(stride, out)):
+        pairs = [
+            (k, (first + padding - k * dilation) // stride)
+            for k in range(kernel)
+            if (first + padding - k * dilation) % stride == 0
+        ]
+        count = -(-(out - first) // stride)
+        taps, shifts = (
+            (tuple(v) for v in zip(*pairs, strict=True)) if pairs else ((), ())
+        )
+        found.append(_Phase(first, count, taps, shifts))
+    return found
+
+
+def _transpose_by_phase(
+    small, weight, stride, padding, dilation, groups, library, out, plan
+) -> None:
+    """Each residue of output places modulo the stride is a dense convolution."""
+    kernel = _three(weight.shape[2:], 1)
+    dims = [
+        _phases(*numbers)
+        for numbers in zip(
+            out.shape[2:], kernel, stride, padding, dilation, strict=True
+        )
+    ]
+    low, wide = _room_for(small, dims)
+    strided = max(stride) > 1
+    for number, phases in enumerate(iproduct(*dims)):
+        taps = [len(phase.taps) for phase in phases]
+        if not all(taps):
+            continue
+        order = transposed_order(library, small.shape[1] // groups, taps, strided)
+        own = _derived(plan, f"phase {number}")
+        _one_phase(wide, low, weight, phases, stride, groups, order, out, own)
+
+
+def _room_for(small: np.ndarray, dims: list[list[_Phase]]):
+    """Zero-padded copy of the input that holds every place the phases read."""
+    low, sizes = [], []
+    for size, phases in zip(small.shape[2:], dims, strict=True):
+        reads = [(min(p.shifts), max(p.shifts) + p.count) for p in phases if p.taps]
+        low.append(max(0, *(-r[0] for r in reads)) if reads else 0)
+        sizes.append(max(size, *(r[1] for r in reads)) + low[-1])
+    wide = np.zeros((*small.shape[:2], *sizes), small.dtype)
+    inside = tuple(
+        slice(start, start + size)
+        for start, size in zip(low, small.shape[2:], strict=True)
+    )
+    wide[(slice(None), slice(None), *inside)] = small
+    return low, wide
+
+
+def _one_phase(wide, low, weight, phases, stride, groups, order, out, plan) -> None:
+    inner, rows = wide.shape[1] // groups, weight.shape[1]
+    into, outof = _strides(wide.shape), _strides(out.shape)
+    places = Places(
+        (wide.shape[0], *(phase.count for phase in phases)),
+        (into[0], *into[2:]),
+        (outof[0], *(s * t for s, t in zip(outof[2:], stride, strict=True))),
+        row_out=outof[1],
+        group_in=inner * into[1],
+        group_out=rows * outof[1],
+    )
+    offsets = np.arange(inner, dtype=np.int64) * into[1]
+    for phase, start, step in zip(phases, low, into[2:], strict=True):
+        offsets = np.add.outer(offsets, (np.array(phase.shifts) + start) * step)
+    kernel = _three(weight.shape[2:], 1)
+    chosen = weight.reshape(groups, inner, rows, *kernel)
+    for axis, phase in enumerate(phases):
+        chosen = chosen.take(phase.taps, axis=3 + axis)
+    weights = chosen.swapaxes(1, 2).reshape(groups, rows, -1)
+    first = sum(p.first * s for p, s in zip(phases, outof[2:], strict=True))
+    product(
+        wide.reshape(-1), offsets.ravel(), places, weights, order,
+        out.reshape(-1)[first:], plan,
+    )  # fmt: skip
 
 
 def _spread(
@@ -207,7 +333,7 @@ def _spread(
     out: np.ndarray,
     plan: Plan,
 ) -> None:
-    """Add every input of (N, C, D, H, W) times the kernel into `out`, image by image."""
+    """Add each input of (N, C, D, H, W) times the kernel into `out`, image by image."""
     channels, kernel = small.shape[1], _three(weight.shape[2:], 1)
     inner, rows, places = channels // groups, weight[0].size, prod(small.shape[2:])
     weights = weight.reshape(groups, inner, rows).transpose(0, 2, 1)
@@ -244,8 +370,8 @@ def convolution_backward(
     """Return the gradients of `convolution` for x, weight and bias, rounded by `plan`.
 
     `grad` has the shape of the output; `output_mask` says which of the three to compute
-    (None for the others). The order of the sums is that of im2col and MKL; oneDNN's
-    orders for gradients are not reproduced.
+    (None for the others). The orders are those of `conv_transpose` for x and of MKL for
+    the weight and bias; oneDNN's own orders for gradients are not reproduced.
     """
     check_float(grad=grad, x=x, weight=weight)
     _check_shapes(x, weight, groups)
@@ -267,30 +393,8 @@ def convolution_backward(
 
 def _input_gradient(grad, weight, shape, stride, padding, dilation, groups, plan):
     """Gradient for the input: a transposed convolution of the output's gradient."""
-    kernel = _three(weight.shape[2:], 1)
-    if tuple(stride) == (1, 1, 1):  # without overlap buffers: flip the kernel
-        border = [
-            d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True)
-        ]
-        if min(border) >= 0:
-            return _flipped(grad, weight, border, dilation, groups, shape, plan)
     out = np.zeros(shape, grad.dtype)
-    order = matmul_order(plan.order, grad.shape[1] // groups)
-    _spread(grad, weight, stride, padding, dilation, groups, order, out, plan)
-    return out
-
-
-def _flipped(grad, weight, border, dilation, groups, shape, plan):
-    """Unit-stride transposed convolution as a convolution with the flipped kernel."""
-    rows = weight.shape[0] // groups
-    taps = tuple(range(2, weight.ndim))
-    split = weight.reshape(groups, rows, *weight.shape[1:])
-    turned = np.flip(split.swapaxes(1, 2), tuple(t + 1 for t in taps))
-    turned = turned.reshape(-1, rows, *weight.shape[2:])
-    out = np.zeros(shape, grad.dtype)
-    order = convolution_order(plan.order, grad.shape, weight.shape[2:], groups)
-    wide = _padded(grad, border)
-    _convolve(wide, turned, (1, 1, 1), dilation, groups, order, out, plan)
+    _transpose(grad, weight, stride, padding, dilation, groups, out, plan)
     return out
 
 

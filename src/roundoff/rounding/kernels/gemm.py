@@ -42,23 +42,24 @@ def matmul(
     a, b = (v if batched else v[None] for v in (a, b))
     if a.shape[0] != b.shape[0]:
         raise ValueError(f"batch sizes {a.shape[0]} and {b.shape[0]} differ")
-    groups, rows, terms = a.shape
+    groups, rows, _ = a.shape
     columns = b.shape[2]
     out = np.zeros((groups, rows, columns), dtype)
     if bias is not None:
         out += bias
     if columns < _FEW and rows > columns:
         swapped = np.ascontiguousarray(out.transpose(0, 2, 1))
-        _multiply(b.transpose(0, 2, 1), a.transpose(0, 2, 1), swapped, plan)
+        _multiply(b.transpose(0, 2, 1), a.transpose(0, 2, 1), swapped, rows, plan)
         out = np.ascontiguousarray(swapped.transpose(0, 2, 1))
     else:
-        _multiply(a, b, out, plan)
-    assert out.shape == (groups, rows, columns)
+        _multiply(a, b, out, rows, plan)
     return out if batched else out[0]
 
 
-def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, plan: Plan) -> None:
-    groups, rows, terms = a.shape
+def _multiply(
+    a: np.ndarray, b: np.ndarray, out: np.ndarray, true_rows: int, plan: Plan
+) -> None:
+    rows, terms = a.shape[1:]
     columns = b.shape[2]
     # where b's columns lie apart (x @ w.T) a transposed copy is quicker than a gather
     b = np.ascontiguousarray(b)
@@ -71,7 +72,7 @@ def _multiply(a: np.ndarray, b: np.ndarray, out: np.ndarray, plan: Plan) -> None
         group_out=rows * columns,
     )
     offsets = np.arange(terms, dtype=np.int64) * columns
-    order = matmul_order(plan.order, terms)
+    order = matmul_order(plan.order, terms, true_rows)
     product(b.reshape(-1), offsets, places, a, order, out.reshape(-1), plan)
 
 
@@ -119,7 +120,7 @@ def _sum_pairwise_lanes(sums, lanes, adjacent, key, rounder):
 @kernel
 def _dot_body(x, y, out, layout, sums, tree, adjacent, key, rounder):
     keep_apart()
-    lanes, accumulators, _ = layout
+    lanes = layout[0]
     _dot_lanes(x, y, 0, layout, derived_key(key, 0), rounder, sums)
     for pair in range(tree.shape[0]):
         into, of = tree[pair, 0] * lanes, tree[pair, 1] * lanes

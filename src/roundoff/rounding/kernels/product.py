@@ -1,6 +1,6 @@
 """The engine under matrix products and convolutions: one rounded chain per output.
 
-Every output is out[g, m, p] (+)= sum over k of weight[g, m, k] * x[place(p) + offset(k)].
+Every output is out[g, m, p] += sum over k of weight[g, m, k] * x[place(p) + offset(k)].
 A matrix product and a convolution differ only in their offsets and places, a summation
 order only in the permutation of k and its stretches. For a panel of neighbouring places
 the operands are gathered once ("im2col") into a buffer that stays in cache, and tiles

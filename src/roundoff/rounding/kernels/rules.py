@@ -3,7 +3,7 @@
 | rule | used for | arithmetic |
 |---|---|---|
 | `Plain` | directed modes, nearest | hardware FMA in the thread's direction |
-| `Blend` | random, with AVX-512 | FMA rounded down and FMA rounded up, chosen by a bit |
+| `Blend` | random, with AVX-512 | FMA rounded down and rounded up, chosen by a bit |
 | `Flip` | random, elsewhere | FMA in round-down between two sign flips |
 | `Dithered` | nearness | float64 FMA, 29 random bits added, truncation to float32 |
 | `Coarse` | reduced precision, fallback | the same with any number of bits, or a coin |

@@ -6,8 +6,8 @@ of operations in the order of k. Numba has no vector types, hence the IR. The ru
 (`rules.py`) decides how one multiply-add is rounded; its type selects the code.
 
 Random bits: a xoroshiro128+ generator (Blackman and Vigna 2018) of one 64-bit lane per
-vector lane, seeded by the caller for each tile and stretch of k. It fills a small buffer
-for the next steps of k (`Blend`, `Flip`) or feeds the dither directly.
+vector lane, seeded by the caller for each tile and stretch of k, fills a small buffer
+for the next steps of k (`Blend`, `Flip`) or seeds the generator of the dither.
 """
 
 from collections.abc import Callable
