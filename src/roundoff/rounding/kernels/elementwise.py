@@ -15,6 +15,7 @@ from numba.extending import overload
 from roundoff.rounding.compilation import device, keep_apart, kernel
 from roundoff.rounding.elementary import add, div, fma, mul, narrow, sqrt, sub
 from roundoff.rounding.environment import NEAREST, set_rounding
+from roundoff.rounding.kernels.interior import merge_into_caller
 from roundoff.rounding.kernels.math import exp32, exp32_table
 from roundoff.rounding.streams import element_word
 
@@ -201,19 +202,22 @@ def _rsqrt(op, x, word, rounder):
 
 @rule(Exp, 11)
 def _exp(op, x, word, rounder):
+    merge_into_caller()
     return exp32_table(x, word, 0, rounder)
 
 
-@rule(Sigmoid, 13)
+@rule(Sigmoid, 15)
 def _sigmoid(op, x, word, rounder):
-    lower = add(op.one, exp32(-x, word, 0, rounder), word, 11, rounder)
-    return div(op.one, lower, word, 12, rounder)
+    merge_into_caller()
+    lower = add(op.one, exp32(-x, word, 0, rounder), word, 12, rounder)
+    return div(op.one, lower, word, 13, rounder)
 
 
-@rule(Silu, 13)
+@rule(Silu, 15)
 def _silu(op, x, word, rounder):
-    lower = add(op.one, exp32(-x, word, 0, rounder), word, 11, rounder)
-    return div(x, lower, word, 12, rounder)
+    merge_into_caller()
+    lower = add(op.one, exp32(-x, word, 0, rounder), word, 12, rounder)
+    return div(x, lower, word, 13, rounder)
 
 
 @rule(Leaky, 1)
@@ -269,19 +273,34 @@ def evaluate3(op, x, y, z, word, rounder):
 @overload(evaluate1)
 def _evaluate1(op, x, word, rounder):
     chosen = _RULES[op.instance_class]
-    return lambda op, x, word, rounder: chosen(op, x, word, rounder)
+
+    def apply(op, x, word, rounder):
+        merge_into_caller()
+        return chosen(op, x, word, rounder)
+
+    return apply
 
 
 @overload(evaluate2)
 def _evaluate2(op, x, y, word, rounder):
     chosen = _RULES[op.instance_class]
-    return lambda op, x, y, word, rounder: chosen(op, x, y, word, rounder)
+
+    def apply(op, x, y, word, rounder):
+        merge_into_caller()
+        return chosen(op, x, y, word, rounder)
+
+    return apply
 
 
 @overload(evaluate3)
 def _evaluate3(op, x, y, z, word, rounder):
     chosen = _RULES[op.instance_class]
-    return lambda op, x, y, z, word, rounder: chosen(op, x, y, z, word, rounder)
+
+    def apply(op, x, y, z, word, rounder):
+        merge_into_caller()
+        return chosen(op, x, y, z, word, rounder)
+
+    return apply
 
 
 @kernel

@@ -10,7 +10,13 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from roundoff.rounding.compilation import device
-from roundoff.rounding.elementary import add, fma, mul, sub, to_float
+from roundoff.rounding.elementary import mul, to_float
+from roundoff.rounding.kernels.interior import (
+    inner_add,
+    inner_fma,
+    inner_mul,
+    merge_into_caller,
+)
 
 EXP_STEPS = 12
 
@@ -50,21 +56,28 @@ def power_of_two(exponent):
 @device
 def exp32(x, word, step, rounder):
     """exp(x): 2 mul, 8 fma, 1 add, and the scaling by powers of two."""
+    merge_into_caller()
     low = np.float32(-105)
     high = np.float32(105)
     d = min(max(x, low), high)
-    n = round_even(mul(d, np.float32(1.442695040888963407), word, step, rounder))
-    s = fma(n, np.float32(-0.693145751953125), d, word, step + 1, rounder)
-    s = fma(n, np.float32(-1.428606765330187045e-06), s, word, step + 2, rounder)
+    n = round_even(inner_mul(d, np.float32(1.442695040888963407), word, step, rounder))
+    s = inner_fma(n, np.float32(-0.693145751953125), d, word, step + 1, rounder)
+    s = inner_fma(n, np.float32(-1.428606765330187045e-06), s, word, step + 2, rounder)
     u = np.float32(0.000198527617612853646278381)
-    u = fma(u, s, np.float32(0.00139304355252534151077271), word, step + 3, rounder)
-    u = fma(u, s, np.float32(0.00833336077630519866943359), word, step + 4, rounder)
-    u = fma(u, s, np.float32(0.0416664853692054748535156), word, step + 5, rounder)
-    u = fma(u, s, np.float32(0.166666671633720397949219), word, step + 6, rounder)
-    u = fma(u, s, np.float32(0.5), word, step + 7, rounder)
-    square = mul(s, s, word, step + 8, rounder)
-    u = add(
-        fma(square, u, s, word, step + 9, rounder),
+    u = inner_fma(
+        u, s, np.float32(0.00139304355252534151077271), word, step + 3, rounder
+    )
+    u = inner_fma(
+        u, s, np.float32(0.00833336077630519866943359), word, step + 4, rounder
+    )
+    u = inner_fma(
+        u, s, np.float32(0.0416664853692054748535156), word, step + 5, rounder
+    )
+    u = inner_fma(u, s, np.float32(0.166666671633720397949219), word, step + 6, rounder)
+    u = inner_fma(u, s, np.float32(0.5), word, step + 7, rounder)
+    square = inner_mul(s, s, word, step + 8, rounder)
+    u = inner_add(
+        inner_fma(square, u, s, word, step + 9, rounder),
         np.float32(1),
         word,
         step + 10,
@@ -94,16 +107,19 @@ def exp32_table(x, word, step, rounder):
     table index at random moves the argument outside the interval the polynomial was
     made for: that is where most of the noise comes from (4 ulp near quarter powers).
     """
+    merge_into_caller()
     d = min(max(x, np.float32(-105)), np.float32(90))
     magic = np.float32(12582912)
-    n = fma(d, np.float32(5.7707801635558535), magic, word, step, rounder)
-    n = sub(n, magic, word, step + 1, rounder)
-    r = fma(n, np.float32(-0.17327880859375), d, word, step + 2, rounder)
-    r = fma(n, np.float32(-7.98654624e-06), r, word, step + 3, rounder)
+    n = inner_fma(d, np.float32(5.7707801635558535), magic, word, step, rounder)
+    n = inner_add(n, -magic, word, step + 1, rounder)
+    r = inner_fma(n, np.float32(-0.17327880859375), d, word, step + 2, rounder)
+    r = inner_fma(n, np.float32(-7.98654624e-06), r, word, step + 3, rounder)
     third = np.float32(0.16672966)
-    q = fma(np.float32(0.041666668), r, third, word, step + 4, rounder)
-    q = fma(q, r, np.float32(0.5), word, step + 5, rounder)
-    p = fma(mul(r, r, word, step + 6, rounder), q, r, word, step + 7, rounder)
+    q = inner_fma(np.float32(0.041666668), r, third, word, step + 4, rounder)
+    q = inner_fma(q, r, np.float32(0.5), word, step + 5, rounder)
+    p = inner_fma(
+        inner_mul(r, r, word, step + 6, rounder), q, r, word, step + 7, rounder
+    )
     k = np.int32(n)
     j = k & np.int32(3)
     high = _quarter(
@@ -116,8 +132,8 @@ def exp32_table(x, word, step, rounder):
         np.float32(-2.47553273e-08),
     )
     low = np.float32(0) if j == np.int32(0) else low
-    y = fma(high, p, low, word, step + 8, rounder)
-    y = add(y, high, word, step + 9, rounder)
+    y = inner_fma(high, p, low, word, step + 8, rounder)
+    y = inner_add(y, high, word, step + 9, rounder)
     k = k >> np.int32(2)
     half = k >> np.int32(1)
     y = y * power_of_two(half)
