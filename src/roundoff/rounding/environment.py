@@ -29,6 +29,7 @@ _FENV = {
         "toward_zero": 0xC00000,
     },
 }
+_FENV_BYTES = 128  # more than fenv_t anywhere (32 on x86-64 Linux)
 _NAMES = {"amd64": "x86_64", "x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
@@ -73,6 +74,18 @@ def _set_rounding_compiled(direction):
 def current_direction() -> int:
     """Return the rounding direction of the calling thread (a value of `DIRECTIONS`)."""
     return _libm.fegetround()
+
+
+def captured_environment() -> ctypes.Array:
+    """Copy of the calling thread's whole environment (flush-to-zero bits included)."""
+    state = ctypes.create_string_buffer(_FENV_BYTES)
+    _libm.fegetenv(state)
+    return state
+
+
+def adopt_environment(state: ctypes.Array) -> None:
+    """Give the calling thread the environment of `captured_environment`."""
+    _libm.fesetenv(state)
 
 
 @contextmanager

@@ -1,12 +1,17 @@
 """Share a kernel's outputs among threads; the split never changes a result."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 
-from roundoff.rounding.environment import nearest_on_exit
+from roundoff.rounding.environment import (
+    adopt_environment,
+    captured_environment,
+    nearest_on_exit,
+)
 from roundoff.rounding.plan import Plan
 
 
@@ -15,19 +20,27 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="roundoff")
 
 
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
 def split_range(
     piece: Callable[[int, int], None], count: int, threads: int, smallest: int = 1
 ) -> None:
     """Call `piece(start, stop)` over range(count), in at most `threads` threads.
 
-    Pieces have at least `smallest` items. Exceptions of a piece are raised here, after
-    all pieces have ended; every thread is left in round-to-nearest.
+    Pieces have at least `smallest` items. Threads take over the caller's floating-point
+    environment (flushing of subnormals) and are left in round-to-nearest. Exceptions of
+    a piece are raised here, after all pieces have ended.
     """
     pieces = max(1, min(threads, count // max(smallest, 1)))
     edges = np.linspace(0, count, pieces + 1).astype(np.int64)
 
+    environment = captured_environment()
+
     def run(number: int) -> None:
         with nearest_on_exit():
+            adopt_environment(environment)
             piece(int(edges[number]), int(edges[number + 1]))
 
     if pieces == 1:

@@ -164,9 +164,9 @@ def conv_transpose(
     """Return torch's transposed convolution, every operation rounded by `plan`.
 
     `x` is (N, C, *sizes), `weight` (C, M/groups, *kernel). Small inputs go as in torch
-    without oneDNN: a matrix product over the input channels, then overlapping taps added
-    one by one; others in oneDNN's order. The bias is added last. Raises ValueError for
-    shapes that do not fit.
+    without oneDNN: a matrix product over the input channels, then overlapping taps are
+    added one by one; others in oneDNN's order. The bias is added last. Raises ValueError
+    for shapes that do not fit.
     """
     dtype = check_float(x=x, weight=weight, bias=bias)
     _check_shapes(x, weight, groups)
