@@ -88,7 +88,7 @@ def source_path(name: str) -> str:
 def weight_paths(model: str) -> dict[str, str]:
     """Role to local file of a model's weights: a data source or the user's path."""
     known = load_sources()
-    weights = MODELS[model].weights
+    weights = get_model(model, CONFIG.custom_models).weights
     return {r: source_path(n) if n in known else n for r, n in weights.items()}
 
 
@@ -229,3 +229,16 @@ def published_tables(wildcards) -> list[str]:
         if not table.is_file():
             raise WorkflowError(missing_table(table))
     return [str(table) for table in tables]
+
+
+def embeddings_spec():
+    """The model of the target `embeddings`, with the user's options."""
+    name = CONFIG.embeddings.model
+    options = CONFIG.model_options.get(name, {})
+    return get_model(name, CONFIG.custom_models).with_options(options)
+
+
+def embeddings_slice() -> str:
+    """--slice, if one is asked for."""
+    number = CONFIG.embeddings.slice
+    return "" if number is None else f"--slice {number}"

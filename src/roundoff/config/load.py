@@ -32,6 +32,9 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     for index, name in enumerate(config.models):
         if name not in registry:
             raise RoundoffError(_unknown(f"models[{index}]", name, list(registry)))
+    if config.embeddings.model not in registry:
+        name = config.embeddings.model
+        raise RoundoffError(_unknown("embeddings.model", name, list(registry)))
     for name in config.model_options:
         if name not in registry:
             raise RoundoffError(_unknown("model_options", name, list(registry)))

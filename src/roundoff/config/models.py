@@ -54,6 +54,15 @@ class Native(_Strict):
     strict: bool = True
 
 
+class Embeddings(_Strict):
+    """Settings of the target `embeddings`."""
+
+    model: str = "fastsurfer_demo"
+    view: Literal["axial", "coronal", "sagittal"] = "coronal"
+    slice: int | None = Field(None, ge=0)
+    samples: int = Field(10, ge=2)
+
+
 class Config(_Strict):
     """Everything a user decides about a run."""
 
@@ -130,6 +139,13 @@ class Config(_Strict):
     )
     confidence: float = Field(
         0.95, gt=0, lt=1, description="... at this confidence level."
+    )
+    embeddings: Embeddings = Field(
+        default_factory=Embeddings,
+        description=(
+            "Target `embeddings`: digits after every block of a FastSurfer model, on\n"
+            "one slice (the one with most brain when `slice` is left out)."
+        ),
     )
     published_folder: str = Field(
         "../shared/reference/published",
