@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import yaml
+
 from tests_support import phantom
 
 ROOT = Path(__file__).resolve().parents[1]
