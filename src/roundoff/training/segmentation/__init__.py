@@ -1,0 +1,1 @@
+"""Training of the demo segmentation networks: heads, generator, loss, loop."""
