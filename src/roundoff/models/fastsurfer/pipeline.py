@@ -71,7 +71,11 @@ class FastSurfer:
                 self._add(scores, view, image, voxel_size, first, stop)
                 done += 1
         tell(1.0, "labels")
-        return self._decide(scores)
+        before, maps = self._decide(scores)
+        del scores  # gigabytes, which the rest needs no more
+        after = split_sides(before)
+        steps = {} if np.array_equal(before, after) else {"unsplit": before}
+        return Prediction(maps=maps, labels=after, steps=steps)
 
     def _views(self) -> Iterator[View]:
         return (VIEWS[name] for name in self.networks)
@@ -104,7 +108,8 @@ class FastSurfer:
                 part = scores[view.section(place, place + 1)]
                 part.copy_(part.float() + share.permute(view.back))
 
-    def _decide(self, scores: Tensor) -> Prediction:
+    def _decide(self, scores: Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Label values and maps of aggregated scores, a slab at a time."""
         ids = torch.tensor(self.table.ids, dtype=torch.int32)
         labels = torch.empty(scores.shape[:3], dtype=torch.int32)
         logit = torch.empty(scores.shape[:3])
@@ -118,13 +123,7 @@ class FastSurfer:
             labels[slab] = ids[best[..., 0]]
             logit[slab] = winner[..., 0]
             margin[slab] = winner[..., 0] - runner_up
-        before = labels.numpy()
-        after = split_sides(before)
-        return Prediction(
-            maps={"logit": logit.numpy(), "margin": margin.numpy()},
-            labels=after,
-            steps={} if np.array_equal(before, after) else {"unsplit": before},
-        )
+        return labels.numpy(), {"logit": logit.numpy(), "margin": margin.numpy()}
 
 
 def build(
