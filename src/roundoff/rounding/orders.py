@@ -169,16 +169,22 @@ def convolution_order(
     return _joined(library, [index[c : c + 16].T for c in range(0, channels, 16)])
 
 
-def transposed_order(library: str, channels: int, taps: Sequence[int], strided: bool):
+def transposed_order(
+    library: str, channels: int, taps: Sequence[int], strided: bool, by_column: bool
+) -> SummationOrder:
     """Order of oneDNN's transposed convolution; the bias comes last, by itself.
 
     `taps` are the numbers of kernel taps (d, h, w) that meet one output. Unit stride:
-    blocks of channels, each from zero over (taps, channel). Strided: for each tap of
-    the last dimension a chain from zero over the other taps and all channels.
+    blocks of channels, each from zero over (taps, channel). Strided: one chain over
+    (taps, channel), or, `by_column`, a chain from zero for each tap of the last
+    dimension; that is the case where the last output size is a multiple of the stride
+    and at least the input size times the stride.
     """
     index = np.arange(channels * prod(taps)).reshape(channels, *taps)
-    if strided:
+    if strided and by_column:
         parts = [index[..., w].reshape(channels, -1).T for w in range(taps[-1])]
+    elif strided:
+        parts = [index.reshape(channels, -1).T]
     else:
         block = 8 if library == "onednn-avx2" else 16
         flat = index.reshape(channels, -1)

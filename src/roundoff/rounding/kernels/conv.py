@@ -165,8 +165,8 @@ def conv_transpose(
 
     `x` is (N, C, *sizes), `weight` (C, M/groups, *kernel). Small inputs go as in torch
     without oneDNN: a matrix product over the input channels, then overlapping taps are
-    added one by one; others in oneDNN's order. The bias is added last. Raises ValueError
-    for shapes that do not fit.
+    added one by one; others in oneDNN's order. The bias is added last.
+    Raises ValueError for shapes that do not fit.
     """
     dtype = check_float(x=x, weight=weight, bias=bias)
     _check_shapes(x, weight, groups)
@@ -270,12 +270,14 @@ def _transpose_by_phase(
         )
     ]
     low, wide = _room_for(small, dims)
-    strided = max(stride) > 1
+    strided, step = max(stride) > 1, stride[2]
+    by_column = out.shape[4] % step == 0 and out.shape[4] >= small.shape[4] * step
+    inner = small.shape[1] // groups
     for number, phases in enumerate(iproduct(*dims)):
         taps = [len(phase.taps) for phase in phases]
         if not all(taps):
             continue
-        order = transposed_order(library, small.shape[1] // groups, taps, strided)
+        order = transposed_order(library, inner, taps, strided, by_column)
         own = _derived(plan, f"phase {number}")
         _one_phase(wide, low, weight, phases, stride, groups, order, out, own)
 
