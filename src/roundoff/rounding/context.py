@@ -154,7 +154,8 @@ class RandomRounding:
             return self._nodes.get(node._sequence_nr(), "")
         path = self._tracker.path
         if path and torch.is_grad_enabled():
-            self._nodes[torch.autograd._get_sequence_nr() - 1] = path
+            # the operator's own node is the last one made, if it has one at all
+            self._nodes.setdefault(torch.autograd._get_sequence_nr() - 1, path)
         return path
 
     def next_key(self, module: str) -> int:
