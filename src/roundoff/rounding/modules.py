@@ -12,8 +12,11 @@ from torch.nn.modules import module as hooks
 def matches(path: str, patterns: Sequence[str]) -> bool:
     """True where a glob matches the module path or one of its ancestors.
 
-    `encoder` and `encoder.*` both take everything below `encoder`.
+    `encoder` and `encoder.*` both take everything below `encoder`; `=encoder` takes
+    the operators of `encoder` itself alone, `=` those outside any submodule.
     """
+    if f"={path}" in patterns:
+        return True
     parts = path.split(".")
     ancestors = [".".join(parts[: i + 1]) for i in range(len(parts))]
     return any(fnmatchcase(name, glob) for name in ancestors for glob in patterns)
