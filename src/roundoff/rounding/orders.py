@@ -195,8 +195,11 @@ def transposed_order(
 class DotOrder(NamedTuple):
     """Order of torch.dot: vectors of `lanes` into `accumulators`, then a tree.
 
-    `tree` lists pairs (into, of) of accumulators; `adjacent` adds neighbouring lanes
-    first, else halves; `fused` uses FMA instead of multiply, then add.
+    The vectors after the last full round go to the accumulators `leftover`, the last
+    scalars to accumulator 0: to lane 0 one by one, or (`masked`) to a lane each. `tree`
+    lists pairs (into, of) of accumulators; `adjacent` adds neighbouring lanes first,
+    else halves; `fused` uses FMA instead of multiply, then add. Measured for vectors
+    that start at multiples of 16 bytes.
     """
 
     lanes: int
@@ -204,6 +207,8 @@ class DotOrder(NamedTuple):
     fused: bool
     tree: tuple[tuple[int, int], ...]
     adjacent: bool
+    leftover: tuple[int, int, int] = (0, 1, 2)
+    masked: bool = True
 
 
 @cache
@@ -214,4 +219,5 @@ def dot_order(order: str, itemsize: int = 4) -> DotOrder:
         return DotOrder(1, 1, True, (), False)
     if order == "onednn-avx2" or _vendor() != "amd":
         return DotOrder(32 // itemsize, 4, True, ((0, 1), (2, 3), (0, 2)), True)
-    return DotOrder(16 // itemsize, 4, False, ((0, 1), (0, 2), (0, 3)), False)
+    tree = ((0, 1), (0, 2), (0, 3))
+    return DotOrder(16 // itemsize, 4, False, tree, False, (0, 1, 0), False)

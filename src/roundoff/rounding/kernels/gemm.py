@@ -78,19 +78,19 @@ def _multiply(
 
 @device
 def _dot_lanes(x, y, base, layout, key, rounder, sums):
-    """Accumulate whole vectors: `layout` is (lanes, accumulators, fused)."""
-    lanes, accumulators, fused = layout
+    """Accumulate vectors; `layout` holds the fields of `DotOrder` it needs."""
+    lanes, accumulators, fused, leftover, masked = layout
     full = x.size // lanes
     whole = full - full % accumulators
     for vector in range(full + 1):
-        # left-over vectors go to accumulators 0, 1, 2; the tail to accumulator 0
-        slot = vector % accumulators if vector < whole else vector - whole
+        slot = vector % accumulators if vector < whole else leftover[vector - whole]
         slot = 0 if vector == full else slot
         for lane in range(lanes):
             i = vector * lanes + lane
             if i >= x.size:
                 continue
-            at = slot * lanes + lane
+            apart = masked or vector < full
+            at = slot * lanes + (lane if apart else 0)
             word = element_word(key, i)
             if fused:
                 sums[at] = fma(x[i], y[i], sums[at], word, 0, rounder)
@@ -149,7 +149,8 @@ def dot(x: np.ndarray, y: np.ndarray, *, plan: Plan) -> np.ndarray:
     sums = np.zeros(order.lanes * order.accumulators, dtype)
     out = np.zeros(1, dtype)
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-    layout = (order.lanes, order.accumulators, order.fused)
+    leftover = np.array((*order.leftover, 0), np.int64)
+    layout = (order.lanes, order.accumulators, order.fused, leftover, order.masked)
     tree = np.array(order.tree, np.int64).reshape(-1, 2)
 
     def whole(start: int, stop: int) -> None:
