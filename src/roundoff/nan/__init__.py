@@ -1,5 +1,6 @@
 """NaN-aware pooling, unpooling and convolution for PyTorch."""
 
+from roundoff.nan.convert import ConvertedModel, convert
 from roundoff.nan.functional import *  # noqa: F403
 from roundoff.nan.functional import __all__ as _functions
 from roundoff.nan.modules import (
@@ -15,6 +16,7 @@ from roundoff.nan.modules import (
 
 __all__ = [
     *_functions,
+    "ConvertedModel",
     "NaNConv2d",
     "NaNConv3d",
     "NaNMaxPool2d",
@@ -23,4 +25,5 @@ __all__ = [
     "NaNMaxUnpool3d",
     "TieMaxPool2d",
     "TieMaxPool3d",
+    "convert",
 ]
