@@ -21,7 +21,7 @@ from roundoff.rounding.coverage import (
     UNSUPPORTED,
     UnsupportedOperator,
 )
-from roundoff.rounding.ops.exact import EXACT
+from roundoff.rounding.ops.exact import EXACT, EXACT_OVERLOADS
 
 Handler = Callable[..., Any]
 _HANDLERS: dict[str, Handler] = {}
@@ -135,8 +135,7 @@ def load_handlers() -> None:
 
 def _base_name(func: Any) -> str:
     name = func.overloadpacket.__name__
-    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    return plain
+    return name[:-1] if name.endswith("_") and not name.endswith("__") else name
 
 
 def _functional(func: Any) -> Any | None:
@@ -162,6 +161,9 @@ def _resolve(func: Any) -> tuple[str, Any]:
     name = str(func)
     if name in _HANDLERS:
         return "handler", _HANDLERS[name]
+    plain = name.replace(f"{func.overloadpacket.__name__}.", f"{_base_name(func)}.")
+    if plain in EXACT_OVERLOADS:
+        return "exact", None
     if _base_name(func) in EXACT or func.namespace in ("profiler", "prim"):
         return "exact", None
     if func.is_view or torch.Tag.inplace_view in func.tags:

@@ -74,3 +74,6 @@ result_type can_cast
 """)
 
 EXACT = frozenset(VIEWS + COPIES + SELECTION + COMPARISONS + CREATION + BOOKKEEPING)
+
+# Where only some overloads of a name are exact.
+EXACT_OVERLOADS = frozenset(_names("aten.round.default"))
