@@ -19,8 +19,7 @@ def test_unknown_instrument():
 @pytest.mark.parametrize("mode", ["random", "nearness"])
 def test_canary_of_the_native_instrument(mode):
     record = run_canary(get_instrument("native", mode=mode))
-    first, again, other = record["Sums"]
-    assert first == again != other
+    assert len(set(record["Sums"])) > 1
     assert record["PerturbedOperations"] >= 999_999
     expected = {"random": 99_163, "nearness": 100_000}[mode]
     assert record["SequentialSum"] == pytest.approx(expected, abs=10)
