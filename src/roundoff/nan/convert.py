@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from roundoff.nan.carried import plain
 from roundoff.nan.checks import check_threshold
 from roundoff.nan.convolution import Fill
 from roundoff.nan.layers import (
@@ -46,6 +47,9 @@ def convert(
     generator: torch.Generator | None = None,
     keep: Collection[str] = (),
     maps: bool = False,
+    exact: bool = False,
+    compiled: bool = True,
+    always_skip: bool = False,
 ) -> "ConvertedModel":
     """A copy of `model` whose poolings, unpoolings and convolutions know NaN.
 
@@ -63,8 +67,13 @@ def convert(
     sum over finite values only and a voxel nobody knows is background. For images:
     "zero", or "input", the middle channel of the network's input.
 
+    `exact`: windows of nothing but background (pixels that all hold the very same
+    values, as around a stripped skull) are computed once and copied, to the same bits,
+    beside the mode's own skipping; mode "exact" does that alone.
+
     `keep`: names of layers (or of whole parts) to leave as they are. `maps`: keep the
-    last mask of skipped windows of every convolution.
+    last mask of skipped windows of every convolution. `compiled` False: PyTorch only.
+    `always_skip`: do not leave layers to oneDNN where that is expected to be quicker.
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
@@ -78,6 +87,9 @@ def convert(
         nan_probability,
         generator,
         maps,
+        exact,
+        compiled,
+        always_skip,
     )
     if mode == "aggressive" and nan_probability not in (0, 1) and generator is None:
         raise ValueError("nan_probability below 1 needs a torch.Generator as generator")
@@ -99,6 +111,8 @@ def _stand_in(module: nn.Module, settings: Settings) -> nn.Module | None:
         ((nn.MaxPool2d, nn.MaxPool3d), ConvertedPool),
         ((nn.MaxUnpool2d, nn.MaxUnpool3d), ConvertedUnpool),
     ]
+    if settings.mode == "exact":  # the original unpooling makes no NaN
+        makers.pop()
     for kinds, make in makers:
         if isinstance(module, kinds):
             return make(module, settings)
@@ -164,7 +178,7 @@ class ConvertedModel(nn.Module):
                 "eval() before using a converted network"
             )
         with _FunctionalPools(self.settings):
-            result = self.model(*args, **kwargs)
+            result = plain(self.model(*args, **kwargs))
         if not isinstance(result, Tensor) or self.output == "propagate":
             return result
         if self.output == "finite":
@@ -232,6 +246,8 @@ class _FunctionalPools(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if self.settings.mode == "exact":
+            return func(*args, **kwargs)
         if func in (torch.max_pool2d, torch.max_pool3d):
             return self._pool(*args, **kwargs)[0]
         if func in (F.max_pool2d_with_indices, F.max_pool3d_with_indices):

@@ -12,7 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from roundoff.nan import kernels
+from roundoff.nan.carried import Background, Carried, PoolIndices, plain
+from roundoff.nan.checks import sizes
 from roundoff.nan.convolution import Fill
+from roundoff.nan.engine import convolve, fits
 from roundoff.nan.modules import NaNConv2d, NaNConv3d
 from roundoff.nan.pooling import (
     nan_max_pool2d,
@@ -23,6 +27,7 @@ from roundoff.nan.pooling import (
 from roundoff.nan.skips import SkipCount, conv_shape, nan_counts, skip_mask
 from roundoff.nan.ties import TieRule
 from roundoff.nan.unpooling import nan_max_unpool2d, nan_max_unpool3d
+from roundoff.nan.windows import pooling_windows
 
 Mode = Literal["conservative", "aggressive", "exact"]
 TIES = "roundoff_ties"  # attribute of an index tensor: the bitmap of its tie sets
@@ -39,10 +44,75 @@ class Settings:
     nan_probability: float = 1.0
     generator: torch.Generator | None = None
     maps: bool = False
+    exact: bool = False  # background is computed once, beside the mode
+    compiled: bool = True  # use the compiled kernels where they fit
+    always_skip: bool = False  # even where oneDNN would be quicker
+
+
+def _pooled(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
+    """The pooling by the compiled kernels, or None where they cannot do it."""
+    if settings.nan_probability != 1 or not _compiled(x):
+        return None
+    windows = pooling_windows(x.shape[2:], kernel, stride, padding, ceil_mode)
+    if windows.cells > 8 or any(windows.padding) or windows.overhangs():
+        return None
+    x = Carried.of(x)
+    aggressive = settings.mode == "aggressive"
+    data, counts = x.values, x.counts
+    values, cells, gone = kernels.pool(data, counts, windows, settings.rule, aggressive)
+    made = Carried(values.shape, values, gone)
+    made.follow = x.follow
+    if x.background is not None and not aggressive:
+        same = _min_pool(x.background.same, windows)
+        made.background = Background.read(same, values)
+
+    def indices() -> Tensor:
+        where = (kernel, stride, padding, ceil_mode)
+        return _by_reference(x.plain(), settings, *where)[1]
+
+    return made, PoolIndices(cells, windows, indices)
+
+
+def _min_pool(same: Tensor, windows) -> Tensor:
+    """1 where every cell of the window is 1."""
+    function = F.max_pool2d if same.dim() == 3 else F.max_pool3d
+    most = function(1.0 - same[:, None].float(), windows.kernel, windows.stride)
+    return (most[:, 0] == 0).to(torch.uint8)
+
+
+def _compiled(x: Tensor) -> bool:
+    grad = torch.is_grad_enabled() and x.requires_grad
+    return isinstance(x, Carried) or (not grad and kernels.usable(x))
 
 
 def pool(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
     """Values and indices of a pooling under the settings; ties ride on the indices."""
+    where = (kernel, stride, padding, ceil_mode)
+    if settings.mode == "exact":
+        return _exact_pool(x, *where)
+    fast = _pooled(x, settings, *where)
+    return _by_reference(plain(x), settings, *where) if fast is None else fast
+
+
+def _exact_pool(x: Tensor, kernel, stride, padding, ceil_mode):
+    """PyTorch's own pooling; a known background stays known."""
+    function = F.max_pool2d if x.dim() == 4 else F.max_pool3d
+    where = {"padding": padding, "ceil_mode": ceil_mode, "return_indices": True}
+    values, indices = function(plain(x), kernel, stride, **where)
+    if not isinstance(x, Carried):
+        return values, indices
+    made = Carried.of(values)
+    made.follow = x.follow
+    windows = pooling_windows(x.shape[2:], kernel, stride, padding, ceil_mode)
+    if x.background is not None and not any(windows.padding):
+        if windows.overhangs():
+            return made, indices
+        same = _min_pool(x.background.same, windows)
+        made.background = Background.read(same, made.values)
+    return made, indices
+
+
+def _by_reference(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
     where = {"padding": padding, "ceil_mode": ceil_mode}
     rule = settings.rule
     where |= {
@@ -64,6 +134,22 @@ def pool(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
 
 def unpool(x: Tensor, indices: Tensor, settings: Settings, kernel, stride, size, pad):
     """Unpooling under the settings, by the tie sets that ride on the indices."""
+    if isinstance(indices, PoolIndices) and _compiled(x):
+        windows = indices.windows
+        wanted = windows.plane if size is None else tuple(size)[-(x.dim() - 2) :]
+        alike = sizes(kernel, x.dim() - 2, "kernel_size") == windows.kernel
+        whole = windows.kernel == windows.stride and not any(windows.padding)
+        if alike and whole and wanted == windows.plane:
+            if size is None:
+                wanted = tuple(
+                    n * k for n, k in zip(windows.grid, windows.kernel, strict=True)
+                )
+            x = Carried.of(x)
+            values, counts = kernels.unpool(
+                x.values, x.counts, indices.cells, windows.kernel, wanted
+            )
+            return Carried(values.shape, values, counts)
+    x, indices = plain(x), plain(indices)
     ties = None
     if settings.mode == "conservative":
         ties = getattr(indices, TIES, None)
@@ -152,10 +238,16 @@ class _ConvertedConv:
         made.weight, made.bias = original.weight, original.bias
         made.train(original.training)
         made.maps, made.count, made.skipped = settings.maps, SkipCount(), None
+        made.exact = settings.exact or settings.mode == "exact"
+        made.compiled, made.always_skip = settings.compiled, settings.always_skip
+        made.prepared = None
         return made
 
     def forward(self, x: Tensor) -> Tensor:
         """Count the windows to be skipped, then convolve."""
+        if self.compiled and fits(self, x):
+            return convolve(self, x, self.exact)
+        x = plain(x)
         self._count(x)
         return super().forward(x)
 

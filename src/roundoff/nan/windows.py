@@ -26,6 +26,20 @@ class Windows:
         """Cells of one window."""
         return prod(self.kernel)
 
+    def overhangs(self) -> bool:
+        """Whether a window reaches beyond the end of the plane (ceil mode)."""
+        return any(
+            (g - 1) * s + k - p > n
+            for g, s, k, p, n in zip(
+                self.grid,
+                self.stride,
+                self.kernel,
+                self.padding,
+                self.plane,
+                strict=True,
+            )
+        )
+
     def coordinates(self, device: torch.device | None = None) -> Tensor:
         """Input coordinate of every cell, int64 [*grid, cells, dims]; may lie outside.
 
