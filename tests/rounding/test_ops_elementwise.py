@@ -122,7 +122,7 @@ FUNCTIONS = {
     "hardswish": F.hardswish,
     "logsigmoid": F.logsigmoid,
     "lerp": lambda x: torch.lerp(x, Y[: x.numel()].to(x.dtype), 0.3),
-    "addcmul": lambda x: torch.addcmul(x, x, x, value=0.3),
+    "addcmul": lambda x: torch.addcmul(x.abs(), x, x, value=0.3),
     "addcdiv": lambda x: torch.addcdiv(x, x, x.abs() + 1, value=0.3),
     "atan2": lambda x: torch.atan2(x, x + 3),
 }

@@ -112,6 +112,32 @@ def row_sums(x, out, start, stop, key, rounder, direction):
     set_rounding(NEAREST)
 
 
+@device
+def _edge_columns(columns, inner, length, width, total, own, rounder):
+    """Columns beyond a multiple of 32: four rows side by side, as PyTorch's row_sum."""
+    groups = length // PARALLEL
+    rows = np.empty(max(groups, 1) * PARALLEL * width, columns.dtype)
+    for r in range(groups * PARALLEL):
+        for i in range(width):
+            rows[r * width + i] = columns[r * inner + i]
+    wide = PARALLEL * width
+    levels = np.empty((LEVELS, wide), columns.dtype)
+    _cascade(rows, wide, groups, wide, levels, own, rounder)
+    rest = derived_key(own, 2)
+    for r in range(groups * PARALLEL, length):
+        for i in range(width):
+            word = element_word(derived_key(rest, r), i)
+            value = columns[r * inner + i]
+            levels[0, i] = add(levels[0, i], value, word, 0, rounder)
+    for k in range(1, PARALLEL):
+        for i in range(width):
+            word = element_word(rest, i)
+            value = levels[0, k * width + i]
+            levels[0, i] = add(levels[0, i], value, word, k, rounder)
+    for i in range(width):
+        total[i] = levels[0, i]
+
+
 @kernel
 def _column_sums(x, out, start, stop, key, rounder):
     keep_apart()
@@ -123,9 +149,13 @@ def _column_sums(x, out, start, stop, key, rounder):
         width = min(WIDTH, inner - first)
         own = derived_key(key, item)
         columns = x[o].reshape(-1)[first:]
-        _cascade(columns, inner, length, width, levels, own, rounder)
-        for i in range(width):
-            out[o, first + i] = levels[0, i]
+        total = out[o, first : first + width]
+        if width < WIDTH:
+            _edge_columns(columns, inner, length, width, total, own, rounder)
+        else:
+            _cascade(columns, inner, length, width, levels, own, rounder)
+            for i in range(width):
+                total[i] = levels[0, i]
 
 
 @kernel

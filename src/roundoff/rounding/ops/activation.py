@@ -54,10 +54,10 @@ def gelu(call: Call, x: torch.Tensor, approximate: str = "none") -> torch.Tensor
 
 @operator("aten.elu.default")
 def elu(call: Call, x, alpha=1.0, scale=1.0, input_scale=1.0) -> torch.Tensor:
-    """scale·x where positive, else scale·alpha·(exp(input_scale·x) - 1)."""
+    """scale·x where positive, else scale·alpha·expm1(input_scale·x), rounded once."""
     inner = x if input_scale == 1 else call.run(aten.mul.Tensor, x, input_scale)
-    low = call.run(aten.sub.Tensor, call.run(aten.exp.default, inner), 1.0)
-    low = call.run(aten.mul.Tensor, low, alpha * scale)
+    low = call.run(aten.expm1.default, inner)
+    low = low if alpha * scale == 1 else call.run(aten.mul.Tensor, low, alpha * scale)
     high = x if scale == 1 else call.run(aten.mul.Tensor, x, scale)
     return torch.where(x > 0, high, low)
 
