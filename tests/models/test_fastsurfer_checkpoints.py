@@ -3,7 +3,7 @@
 import pytest
 import torch
 from checkpoint_objects import Config
-from conftest import randomised
+from random_weights import randomised
 
 from roundoff.errors import RoundoffError
 from roundoff.models.fastsurfer.checkpoint import load_network

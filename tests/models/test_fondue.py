@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from conftest import randomised
 from hypothesis import given
 from hypothesis import strategies as st
+from random_weights import randomised
 from torch.nn import functional as F
 
 from roundoff.errors import RoundoffError

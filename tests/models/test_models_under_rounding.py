@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from conftest import randomised
 from frozen_graphs import write_graph
+from random_weights import randomised
 
 from roundoff.models.deepbrain.pipeline import build as build_deepbrain
 from roundoff.models.fastsurfer.pipeline import build as build_fastsurfer

@@ -3,8 +3,8 @@
 import h5py
 import pytest
 import torch
-from conftest import randomised
 from keras_files import keras_names, write_keras
+from random_weights import randomised
 from safetensors.torch import save_file
 
 from roundoff.errors import RoundoffError
