@@ -395,16 +395,20 @@ def _label_keys(
     values: Sequence[int], names: Mapping[int, str], colors: Mapping[int, str]
 ) -> list[tuple[str, str]]:
     """Colour and text of legend entries; both sides of one structure are one entry."""
-    keys: dict[str, list[str]] = {}
+    keys: dict[str, dict[str, str]] = {}  # structure: colour to full name
     for value in values:
-        name = names.get(value, f"label {value}")
+        full = name = names.get(value, f"label {value}")
         for side in ("Left-", "Right-", "ctx-lh-", "ctx-rh-", "lh-", "rh-"):
             name = name.removeprefix(side)
         color = colors.get(value, "#999999")
-        known = keys.setdefault(name.replace("-", " "), [])
+        known = keys.setdefault(name, {})
         if not any(_close(color, other) for other in known):
-            known.append(color)
-    return [(color, name) for name, found in keys.items() for color in found]
+            known[color] = full
+    return [
+        (color, (full if len(found) > 1 else name).replace("-", " "))
+        for name, found in keys.items()
+        for color, full in found.items()
+    ]
 
 
 def _white(anatomy: NDArray, focus: NDArray | None) -> float:
