@@ -84,7 +84,7 @@ class Generator:
         return (image * 255).round().clamp(0, 255).to(torch.uint8).numpy(), classes
 
     def _centre(self, head: Head, rng: np.random.Generator) -> np.ndarray:
-        """Between the image's middle and the brain's: scanners place heads either way."""
+        """Between the middle of the image and of the brain: both kinds occur."""
         share = rng.random()
         return share * np.array(head.image.shape) / 2 + (1 - share) * head.centre
 

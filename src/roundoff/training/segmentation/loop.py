@@ -2,15 +2,16 @@
 
 import csv
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from roundoff.models.checkpoints import load_tensors
 from roundoff.models.fastsurfer.network import FastSurferVINN
 from roundoff.training.segmentation.batches import Batches
-from roundoff.training.segmentation.classes import load_classes, sagittal_expansion
+from roundoff.training.segmentation.classes import sagittal_expansion
 from roundoff.training.segmentation.losses import class_weights, combined_loss
 
 
@@ -44,19 +45,31 @@ def build_network(view: str, recipe: Recipe) -> FastSurferVINN:
     )
 
 
+def copy_matching(network: FastSurferVINN, tensors: Mapping[str, torch.Tensor]) -> int:
+    """Copy the tensors that fit by key and shape; return how many did."""
+    own = network.state_dict()
+    fitting = {k: v for k, v in tensors.items() if k in own and v.shape == own[k].shape}
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)
+
+
 def train(
     batches: Batches,
     recipe: Recipe,
     log: Path | None = None,
     report: Callable[[str], None] = lambda text: None,
-    network: FastSurferVINN | None = None,
+    start_from: Path | None = None,
 ) -> FastSurferVINN:
-    """Train the network of the view of `batches`; with `network` continue that one.
+    """Train the network of the view of `batches`.
+
+    `start_from`: weights (of any view) to start with where the shapes agree.
 
     AdamW with a one-cycle schedule. `log`: CSV of step, loss, learning rate, seconds.
     """
     torch.manual_seed(recipe.seed)
-    network = network or build_network(batches.view.name, recipe)
+    network = build_network(batches.view.name, recipe)
+    if start_from:
+        copy_matching(network, load_tensors(start_from))
     network = network.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(
         network.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay

@@ -108,13 +108,24 @@ def refine(
     basis = _polynomials(intensity.shape)
     values = priors.values
     for turn in range(passes):
-        scores = _maximise(intensity, values, basis, iterations)
+        likelihood = _maximise(intensity, values, basis, iterations)
         if turn < passes - 1:
-            values = _grow(priors.values, scores)
+            values = _grow(priors.values, values, likelihood)
+    found = _most_probable(values, likelihood)
     out = np.zeros(image.shape, np.uint8)
-    found = np.stack([gaussian_filter(s, 0.5) for s in scores]).argmax(0)
     out[priors.box] = np.where(_one_piece(found > 0), found, 0)
     return out
+
+
+def _most_probable(values: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """Class of the highest posterior, smoothed a little; one class at a time."""
+    best = np.zeros(values.shape[1:], np.float32)
+    found = np.zeros(values.shape[1:], np.uint8)
+    for c in range(len(values)):
+        score = gaussian_filter(_posterior_of(c, values, likelihood), 0.5)
+        better = score > best
+        best[better], found[better] = score[better], c
+    return found
 
 
 def _one_piece(brain: np.ndarray) -> np.ndarray:
@@ -125,7 +136,7 @@ def _one_piece(brain: np.ndarray) -> np.ndarray:
 
 
 def _maximise(intensity, values, basis, iterations: int) -> np.ndarray:
-    """Posterior of each class after expectation maximisation."""
+    """Likelihood of each tissue over the evidence, after expectation maximisation."""
     tissues = _tissue_priors(values)
     brain = values[0] < 0.5
     posterior = tissues
@@ -135,18 +146,28 @@ def _maximise(intensity, values, basis, iterations: int) -> np.ndarray:
         means, variances = _moments(corrected, posterior)
         posterior = _posterior(corrected, tissues, means, variances)
         bias = _fit_bias(intensity, posterior, means, variances, basis, brain)
-    likelihood = posterior / np.maximum(tissues, 1e-6)
-    return _class_scores(values, likelihood)
+    return posterior / np.maximum(tissues, np.float32(1e-6))
 
 
-def _grow(values: np.ndarray, scores: np.ndarray, reach: float = 2.5) -> np.ndarray:
-    """Priors whose folded classes follow the scores as well as the template."""
-    grown = values.copy()
+def _posterior_of(c: int, values: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    """Posterior of one class: its prior times the likelihood of its tissue."""
+    tissue = next(k for k, members in enumerate(_members()) if c in members)
+    if c == 0:
+        return values[0] * likelihood[-OUTSIDE:].mean(0)
+    return values[c] * likelihood[tissue]
+
+
+def _grow(
+    template: np.ndarray, values: np.ndarray, likelihood: np.ndarray, reach: float = 2.5
+) -> np.ndarray:
+    """Template priors whose folded classes follow the posterior as well."""
     folded = [c.index for c in load_classes() if c.structure in _FOLDED]
-    room = values[folded].sum(0)
-    near = np.stack([gaussian_filter(scores[i], reach) for i in folded])
-    near *= room / np.maximum(near.sum(0), 1e-6)
-    grown[folded] = 0.4 * values[folded] + 0.6 * near
+    near = np.stack(
+        [gaussian_filter(_posterior_of(c, values, likelihood), reach) for c in folded]
+    )
+    near *= template[folded].sum(0) / np.maximum(near.sum(0), 1e-6)
+    grown = template.copy()
+    grown[folded] = 0.4 * template[folded] + 0.6 * near
     return grown
 
 
@@ -179,23 +200,24 @@ def _moments(intensity: np.ndarray, posterior: np.ndarray):
 def _posterior(intensity, tissues, means, variances):
     out = np.empty_like(tissues)
     for k, (mean, variance) in enumerate(zip(means, variances, strict=True)):
-        density = np.exp(-0.5 * (intensity - mean) ** 2 / variance)
-        out[k] = tissues[k] * density / np.sqrt(variance) + 1e-12
-    return out / out.sum(0)
+        # Python floats: NumPy scalars would make double-precision arrays of these.
+        density = np.exp((intensity - float(mean)) ** 2 * float(-0.5 / variance))
+        out[k] = tissues[k] * density * float(variance**-0.5) + 1e-12
+    out /= out.sum(0)
+    return out
 
 
 def _fit_bias(intensity, posterior, means, variances, basis, brain):
     """Weighted least squares of the residual on low-order polynomials."""
-    precision = (posterior / variances[:, None, None, None])[:-OUTSIDE]
-    weight = precision.sum(0)[brain]
-    expected = np.tensordot(means[:-OUTSIDE], precision, 1)[brain]
-    residual = intensity[brain] - expected / np.maximum(weight, 1e-9)
-    step = slice(None, None, 17)
-    x, w = basis[:, brain].T[step], weight[step, None]
+    thinned = np.flatnonzero(brain)[::17]
+    precision = posterior[:-OUTSIDE].reshape(len(means) - OUTSIDE, -1)[:, thinned]
+    precision = precision / variances[:-OUTSIDE, None]
+    weight = precision.sum(0)
+    expected = means[:-OUTSIDE] @ precision / np.maximum(weight, 1e-9)
+    residual = intensity.ravel()[thinned] - expected
+    x, w = basis.reshape(len(basis), -1)[:, thinned].T, weight[:, None]
     ridge = 1e-3 * w.sum() * np.eye(x.shape[1])
-    coefficients = np.linalg.solve(
-        x.T @ (w * x) + ridge, x.T @ (w[:, 0] * residual[step])
-    )
+    coefficients = np.linalg.solve(x.T @ (w * x) + ridge, x.T @ (weight * residual))
     return np.tensordot(coefficients.astype(np.float32), basis, 1)
 
 
@@ -212,12 +234,3 @@ def _polynomials(shape: tuple[int, ...], order: int = 3) -> np.ndarray:
     return np.stack(
         [x**i * y**j * z**k * np.ones(shape, np.float32) for i, j, k in powers]
     )
-
-
-def _class_scores(values: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
-    scores = np.zeros_like(values)
-    for k, group in enumerate(_members()):
-        for c in group:
-            share = 1 / OUTSIDE if c == 0 else 1
-            scores[c] += share * values[c] * likelihood[k]
-    return scores / np.maximum(scores.sum(0), 1e-9)

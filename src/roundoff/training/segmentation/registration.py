@@ -136,7 +136,7 @@ def _fit_affine(
         ]
     )
     best = (matrix, target, -1.0)
-    for step in range(steps):
+    for _ in range(steps):
         m, t = matrix + change, target + shift
         x = points @ m.T + t
         warped = sample(b[None], (x - (factor - 1) / 2) / factor)[0]

@@ -1,0 +1,183 @@
+"""Train the demo weights of FastSurferVINN, one step of the way per command.
+
+head: label a head (its own segmentation, or a registered template's);
+pool: draw random volumes from labelled heads; train: one view's network;
+evaluate: Dice of the three networks against references they never saw.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+# One thread: the same order of sums, hence the same weights, on any number of cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from roundoff.atomic import write_text
+from roundoff.scripting import run
+
+VIEW_NAMES = ("axial", "coronal", "sagittal")
+
+
+def report(text: str) -> None:
+    """One line of progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def head(args: argparse.Namespace) -> None:
+    """Write one labelled head."""
+    from roundoff.training.segmentation.heads import (
+        load_head,
+        pseudo_labelled_head,
+        save_head,
+        template_head,
+    )
+
+    if args.segmentation:
+        found = template_head(args.scan, args.segmentation, args.name)
+    else:
+        template = load_head(args.template)
+        found = pseudo_labelled_head(
+            args.scan, template, args.name, tuple(args.iterations), report
+        )
+    save_head(found, args.output)
+
+
+def pool(args: argparse.Namespace) -> None:
+    """Write a pool of random volumes."""
+    from roundoff.training.segmentation.generator import Generator
+    from roundoff.training.segmentation.heads import load_head
+    from roundoff.training.segmentation.pool import write_pool
+
+    heads = [load_head(path) for path in args.heads]
+    shape = (args.size,) * 3
+    generator = Generator(heads, shape, 256 / args.size, args.seed)
+    write_pool(generator, args.volumes, args.output, report)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train one view and write its weights and log."""
+    import torch
+
+    from roundoff.models.fastsurfer.views import VIEWS
+    from roundoff.training.segmentation.batches import Batches
+    from roundoff.training.segmentation.loop import Recipe, train
+    from roundoff.training.segmentation.pool import open_pool
+    from roundoff.training.segmentation.weights import save_weights
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    images, labels = open_pool(args.pool)
+    batches = Batches(
+        images, labels, VIEWS[args.view], args.batch, args.window, seed=args.seed
+    )
+    recipe = Recipe(
+        filters=args.filters,
+        filters_interpol=args.filters_interpol,
+        steps=args.steps,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
+    network = train(batches, recipe, args.log, report, args.start_from)
+    stated = asdict(recipe) | {"batch": args.batch, "window": args.window}
+    save_weights(network, args.view, args.output, stated)
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Write a table of Dice per reference and structure."""
+    from roundoff.models.fastsurfer.pipeline import build
+    from roundoff.training.segmentation.evaluation import mean_of_large
+
+    weights = {view: getattr(args, view) for view in VIEW_NAMES}
+    model = build(weights, class_table="demo_aseg", base_resolution=2.0, batch_size=8)
+    lines = ["reference\tstructure\tdice\tvoxels\treference_voxels"]
+    for name, rows in comparisons(args, model):
+        report(f"{name}: mean Dice of the large structures {mean_of_large(rows):.3f}")
+        lines += [
+            f"{name}\t{r.name}\t{r.dice:.4f}\t{r.voxels}\t{r.reference_voxels}"
+            for r in rows
+        ]
+    write_text(args.output, "\n".join(lines) + "\n")
+
+
+def comparisons(args: argparse.Namespace, model):
+    """Name and agreements of each reference given."""
+    import nibabel as nib
+
+    from roundoff.training.segmentation import evaluation, references
+
+    if args.voxelmorph_scan:
+        scan, truth = references.read_voxelmorph_scan(args.voxelmorph_scan)
+        found = evaluation.segment(model, scan)
+        yield "voxelmorph_test_scan", evaluation.compare_freesurfer(found, truth)
+    if args.aal:
+        scan, truth, names = args.aal
+        found = evaluation.segment(model, nib.load(scan))
+        table = references.read_aal_names(Path(names))
+        yield "colin27_aal", evaluation.compare_aal(found, nib.load(truth), table)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    one = commands.add_parser("head", help="label a head")
+    one.set_defaults(call=head)
+    one.add_argument("--scan", type=Path, required=True, help="T1w NIfTI")
+    one.add_argument("--name", required=True)
+    given = one.add_mutually_exclusive_group(required=True)
+    given.add_argument("--segmentation", type=Path, help="FreeSurfer ids of this scan")
+    given.add_argument("--template", type=Path, help="labelled head to register")
+    one.add_argument(
+        "--iterations",
+        type=int,
+        nargs=3,
+        default=(60, 80, 60),
+        metavar=("COARSE", "MIDDLE", "FINE"),
+        help="registration steps (%(default)s)",
+    )
+
+    draw = commands.add_parser("pool", help="draw random volumes")
+    draw.set_defaults(call=pool)
+    draw.add_argument("--heads", type=Path, nargs="+", required=True)
+    draw.add_argument("--volumes", type=int, default=150, help="(%(default)s)")
+    draw.add_argument("--size", type=int, default=128, help="voxels (%(default)s)")
+    draw.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+
+    fit = commands.add_parser("train", help="train the network of one view")
+    fit.set_defaults(call=train)
+    fit.add_argument("--pool", type=Path, required=True)
+    fit.add_argument("--view", choices=VIEW_NAMES, required=True)
+    fit.add_argument("--start-from", type=Path, help="weights to start with")
+    fit.add_argument("--log", type=Path, help="CSV of the losses")
+    fit.add_argument("--steps", type=int, default=3000, help="(%(default)s)")
+    fit.add_argument("--learning-rate", type=float, default=8e-3, help="(%(default)s)")
+    fit.add_argument("--batch", type=int, default=8, help="slices (%(default)s)")
+    fit.add_argument("--window", type=int, default=96, help="pixels (%(default)s)")
+    fit.add_argument("--filters", type=int, default=14, help="(%(default)s)")
+    fit.add_argument("--filters-interpol", type=int, default=8, help="(%(default)s)")
+    fit.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+
+    judge = commands.add_parser("evaluate", help="Dice against references")
+    judge.set_defaults(call=evaluate)
+    for view in VIEW_NAMES:
+        judge.add_argument(f"--{view}", type=Path, required=True, help="weights")
+    judge.add_argument("--voxelmorph-scan", type=Path, help="test_scan.npz")
+    judge.add_argument("--aal", nargs=3, metavar=("SCAN", "LABELS", "NAMES"))
+
+    for command in (one, draw, fit, judge):
+        command.add_argument("--output", type=Path, required=True)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and call the command."""
+    args = _parser().parse_args()
+    args.call(args)
+
+
+if __name__ == "__main__":
+    run(main)
