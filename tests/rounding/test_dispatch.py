@@ -1,4 +1,4 @@
-"""Every form in which an operator can arrive: in place, out=, views, types, refusals."""
+"""Every form in which an operator arrives: in place, out=, views, types, refusals."""
 
 import pytest
 import torch

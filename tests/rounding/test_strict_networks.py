@@ -112,7 +112,7 @@ NETWORKS = {
 
 
 def _outputs(result):
-    return [t for t in (result if isinstance(result, tuple) else (result,))]
+    return list(result) if isinstance(result, tuple) else [result]
 
 
 @pytest.mark.parametrize("without_grad", [torch.inference_mode, torch.no_grad])

@@ -240,7 +240,7 @@ def _mul_chosen(op, x, y, z, word, rounder):
     return y if x > np.float32(0) else mul(y, z, word, 0, rounder)
 
 
-# --- loops ------------------------------------------------------------------------------
+# --- loops ---------------------------------------------------------------------------
 
 
 def load(operand, index):

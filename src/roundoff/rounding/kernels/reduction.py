@@ -160,7 +160,7 @@ def _column_sums(x, out, start, stop, key, rounder):
 
 @kernel
 def column_sums(x, out, start, stop, key, rounder, direction):
-    """Sum over the middle axis of x (outer, length, inner); items: blocks of columns."""
+    """Sum over the middle axis of x (outer, length, inner); items are column blocks."""
     set_rounding(direction)
     _column_sums(x, out, start, stop, key, rounder)
     set_rounding(NEAREST)

@@ -14,7 +14,7 @@ BLOCK = 64  # columns worked on together
 @kernel
 def _exponentials(x, out, largest, sums, start, stop, key, rounder):
     keep_apart()
-    outer, length, inner = x.shape
+    _, length, inner = x.shape
     blocks = (inner + BLOCK - 1) // BLOCK
     for item in range(start, stop):
         o, first = item // blocks, (item % blocks) * BLOCK

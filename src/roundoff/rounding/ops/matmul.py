@@ -141,7 +141,7 @@ def flash_attention(
 
 
 def attention_parts(call, query, key, value, mask, dropout, causal, scale, grouped):
-    """(attention, scores before softmax); scale is split over q and k as PyTorch does."""
+    """(attention, scores before softmax); the scale is split over q and k."""
     if grouped:
         key = key.repeat_interleave(query.size(-3) // key.size(-3), -3)
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)

@@ -125,8 +125,7 @@ def _update(call: Call, running, batch: torch.Tensor, momentum: float) -> None:
 def _moments(call: Call, rows: torch.Tensor, eps: float):
     """(mean, 1/std) of each row."""
     count, length = rows.shape
-    mean, rstd = rows.new_empty(count), rows.new_empty(count)
-    square = rows.new_empty(count)
+    mean, square = rows.new_empty(count), rows.new_empty(count)
     one = flat(torch.ones(1, dtype=rows.dtype))[0]
     run_in_chunks(
         kernels.group_moments,
