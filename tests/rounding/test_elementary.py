@@ -124,14 +124,15 @@ def _check(mode, dtype, triples):
 def _check_one(mode, name, operands, result, nearest):
     where = f"{mode} {name}{tuple(float(v) for v in operands)} -> {result!r}"
     if not np.isfinite(nearest):
-        assert same_bits(result, nearest), where
+        last = _just_beyond_the_range(name, operands, nearest)
+        assert same_bits(result, nearest) or (last and np.isfinite(result)), where
         return
     if name == "sqrt":
         low, high = _sqrt_neighbours(operands[0], nearest)
     else:
         low, high = neighbours(exact_value(name, *operands), nearest)
     biggest = np.finfo(type(nearest)).max
-    if biggest.dtype == np.float64 and abs(nearest) == biggest and low != high:
+    if abs(nearest) == biggest and low != high:
         assert abs(result) >= np.nextafter(biggest, 0), where  # may go to Inf
         return
     low, high = np.clip([low, high], -biggest, biggest)  # finite stays finite
@@ -144,8 +145,19 @@ def _check_one(mode, name, operands, result, nearest):
     assert result in allowed, where
     if low == high:
         assert same_bits(result, nearest), where
-    if result == 0 and nearest == 0:
+    cancelled = name == "fma" and operands[2] != 0 and low != high
+    if result == 0 and nearest == 0 and not cancelled:  # a rest below all subnormals
         assert np.signbit(result) == np.signbit(nearest), where
+
+
+def _just_beyond_the_range(name, operands, nearest):
+    """Within an ulp of the largest float: Inf and the largest are both accepted."""
+    if np.isnan(nearest) or name == "sqrt":
+        return False
+    value = exact_value(name, *operands)
+    info = np.finfo(type(nearest))
+    end = Fraction(2) ** info.maxexp
+    return value is not None and abs(value) < end
 
 
 def _sqrt_neighbours(a, nearest):
@@ -262,8 +274,8 @@ def test_against_verrou(verrou, mode, name):
     key_name = "narrow" if name == "cast" else name
     draws = np.stack([apply_all(mode, *inputs, key=k)[key_name] for k in range(200)])
     mean, spread = arrays[f"{case}/{mode}/mean"], arrays[f"{case}/{mode}/std"]
-    ours = draws.astype(np.float64)
-    finite = np.isfinite(mean) & (np.abs(mean) > 1e-36) & np.isfinite(ours).all(0)
+    finite = np.isfinite(mean) & (np.abs(mean) > 1e-36) & np.isfinite(draws).all(0)
+    ours = np.where(finite, draws, 0).astype(np.float64)
     still = finite & (spread == 0)
     if mode == "random":  # an unmoved value of 200 draws is an exact one
         np.testing.assert_array_equal(ours.std(0)[still], 0)
@@ -283,7 +295,7 @@ def test_directed_sums_are_verrous():
     assert sums["downward"] == pytest.approx(97000.07, abs=0.004)
     assert float(_sum_of_tenths("nearest")) == np.float32(100958.34)
     assert 99150 < float(_sum_of_tenths("random")) < 99175
-    assert abs(float(_sum_of_tenths("nearness")) - 100000) < 3
+    assert abs(float(_sum_of_tenths("nearness")) - 100000) < 11  # 5 std
 
 
 @kernel

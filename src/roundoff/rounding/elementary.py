@@ -45,8 +45,9 @@ written with plain `+` of floats. Plain float operations in the body are rounded
 hardware's current direction, i.e. wrongly: use the primitives, or integers.
 
 Results: exact values, NaN and Inf are unchanged; where round-to-nearest overflows to
-Inf so does every mode (as Verrou); zeros keep round-to-nearest's sign; subnormals are
-rounded like any other value.
+Inf so does every mode, as Verrou (within one ulp above the largest float either of the
+two may come back); zeros keep round-to-nearest's sign (but for an fma that cancels to a
+rest below the subnormals); subnormals are rounded like any other value.
 """
 
 import math
@@ -62,6 +63,8 @@ from roundoff.rounding.streams import step_word
 
 _SIGN32 = np.uint32(0x80000000)
 _BIGGEST32 = np.float32(3.4028234663852886e38)
+_HALF32 = np.float32(0.5)
+_HALF_BIGGEST32 = np.float32(1.7014117331926443e38)
 _OVERFLOW32 = 3.4028235677973366e38  # halfway between _BIGGEST32 and 2**128
 _SMALLEST_NORMAL32 = 1.1754943508222875e-38
 _BIGGEST64 = 1.7976931348623157e308
@@ -195,20 +198,28 @@ def _flip(a, sign):
 
 
 @device
-def _settle32(result, exact):
-    # `exact` is the float64 value; NaN and Inf operands give a NaN or Inf `exact`.
-    magnitude = _BIGGEST32 if abs(exact) < _OVERFLOW32 else np.float32(_INF)
-    end = np.float32(math.copysign(magnitude, result))
+def _settle32(result, inside):
+    # `inside`: the exact value is within the range; right up to one ulp of its end,
+    # for the test is itself rounded. NaN compares false and stays.
+    end = np.float32(math.copysign(_BIGGEST32 if inside else np.float32(_INF), result))
     return end if abs(result) >= _BIGGEST32 else result
 
 
 @device
-def _settle64(result, half):
-    # `half` is half of the exact value, so it does not overflow where that does; it is
-    # rounded itself: half an ulp around the largest float64 either end is possible
-    magnitude = _BIGGEST64 if abs(half) <= 0.5 * _BIGGEST64 else _INF
-    end = math.copysign(magnitude, result)
+def _settle64(result, inside):
+    end = math.copysign(_BIGGEST64 if inside else _INF, result)
     return end if abs(result) >= _BIGGEST64 else result
+
+
+@device
+def _fits32(half):
+    """Whether twice `half` is within the range of float32."""
+    return abs(half) <= _HALF_BIGGEST32
+
+
+@device
+def _fits64(half):
+    return abs(half) <= 0.5 * _BIGGEST64
 
 
 @device
@@ -229,54 +240,58 @@ def _zero_sum64(result, a, b):
 @device
 def _add_signs32(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
-    r = _flip32(_flip32(a, s) + _flip32(b, s), s)
-    return _settle32(_zero_sum32(r, a, b), np.float64(a) + np.float64(b))
+    r = _zero_sum32(_flip32(_flip32(a, s) + _flip32(b, s), s), a, b)
+    return _settle32(r, _fits32(_HALF32 * a + _HALF32 * b))
 
 
 @device
 def _add_signs64(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
-    r = _flip64(_flip64(a, s) + _flip64(b, s), s)
-    return _settle64(_zero_sum64(r, a, b), 0.5 * a + 0.5 * b)
+    r = _zero_sum64(_flip64(_flip64(a, s) + _flip64(b, s), s), a, b)
+    return _settle64(r, _fits64(0.5 * a + 0.5 * b))
 
 
 @device
 def _mul_signs32(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip32(_flip32(a, s) * b, s)
-    return _settle32(r, np.float64(a) * np.float64(b))
+    return _settle32(r, _fits32((_HALF32 * a) * b))
 
 
 @device
 def _mul_signs64(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip64(_flip64(a, s) * b, s)
-    return _settle64(r, (0.5 * a) * b)
+    return _settle64(r, _fits64((0.5 * a) * b))
 
 
 @device
 def _div_signs32(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip32(_flip32(a, s) / b, s)
-    return _settle32(r, np.float64(a) / np.float64(b))
+    inside = (abs(a) <= abs(b) * _BIGGEST32) & (abs(a) <= _BIGGEST32)
+    return _settle32(r, inside)
 
 
 @device
 def _div_signs64(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip64(_flip64(a, s) / b, s)
-    return _settle64(r, (0.5 * a) / b)
+    inside = (abs(a) <= abs(b) * _BIGGEST64) & (abs(a) <= _BIGGEST64)
+    return _settle64(r, inside)
 
 
 @device
 def _fma_signs32(a, b, c, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip32(fused(_flip32(a, s), b, _flip32(c, s)), s)
-    exact = np.float64(a) * np.float64(b) + np.float64(c)
-    both = np.uint32((to_bits(a) ^ to_bits(b)) & to_bits(c) & _SIGN32)
-    tiny = np.float32(math.copysign(np.float32(0), exact))
-    zero = to_float(both) if exact == 0.0 else tiny
-    return _settle32(zero if r == np.float32(0) else r, exact)
+    product = np.uint32((to_bits(a) ^ to_bits(b)) & _SIGN32)
+    # an underflowing product added to zero keeps the product's sign
+    none = np.float32(0)
+    alone = (c == none) & (a != none) & (b != none)
+    zero = to_float(product if alone else np.uint32(product & to_bits(c)))
+    r = zero if r == none else r
+    return _settle32(r, _fits32(fused(_HALF32 * a, b, _HALF32 * c)))
 
 
 @device
@@ -284,10 +299,10 @@ def _fma_signs64(a, b, c, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip64(fused(_flip64(a, s), b, _flip64(c, s)), s)
     product = np.uint64((to_bits(a) ^ to_bits(b)) & (np.uint64(1) << np.uint64(63)))
-    # an underflowing product added to zero keeps the product's sign
-    alone = c == 0.0 and a != 0.0 and b != 0.0
+    alone = (c == 0.0) & (a != 0.0) & (b != 0.0)
     zero = to_float(product if alone else np.uint64(product & to_bits(c)))
-    return _settle64(zero if r == 0.0 else r, fused(0.5 * a, b, 0.5 * c))
+    r = zero if r == 0.0 else r
+    return _settle64(r, _fits64(fused(0.5 * a, b, 0.5 * c)))
 
 
 @device
@@ -313,7 +328,8 @@ def _sqrt_signs64(a, word, step, rounder):
 @device
 def _narrow_signs(a, word, step, rounder):
     s = _sign(word, step, rounder)
-    return _settle32(_flip32(np.float32(_flip64(a, s)), s), a)
+    r = _flip32(np.float32(_flip64(a, s)), s)
+    return _settle32(r, abs(a) < _OVERFLOW32)
 
 
 # --- Dither: float64, add a random integer, truncate ----------------------------------
