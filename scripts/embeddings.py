@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -17,8 +16,7 @@ from roundoff.figures import embeddings as figures
 from roundoff.images.mask import head_mask
 from roundoff.inference import check_weights
 from roundoff.instruments import get_instrument
-from roundoff.models.registry import get_model
-from roundoff.scripting import assignments, run
+from roundoff.scripting import add_model, assignments, model_of, run
 from roundoff.seeds import derive_seed
 from roundoff.uncertainty.confidence import statement
 
@@ -26,9 +24,8 @@ from roundoff.uncertainty.confidence import statement
 def main() -> None:
     """Parse the command line, capture, measure, draw."""
     args = parse()
-    sys.path.append(str(Path.cwd()))  # factories of the user's own models
     torch.set_num_threads(1)
-    spec = get_model(args.model, args.custom_models).with_options(args.options)
+    spec = model_of(args)
     weights = {role: Path(path) for role, path in assignments(args.weight).items()}
     check_weights(spec, weights)
     network = spec.build(weights).modules()[args.view].eval()
@@ -66,10 +63,8 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    add_model(parser)
     add = parser.add_argument
-    add("--model", required=True, help="name in the registry")
-    add("--options", type=json.loads, default={}, help="JSON: options of the model")
-    add("--custom-models", type=json.loads, default={}, help="JSON: user's entries")
     add("--subject", required=True)
     add("--image", required=True, type=Path, help="conformed scan")
     add("--labels", required=True, type=Path, help="labels; non-zero is brain")

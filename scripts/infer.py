@@ -2,21 +2,18 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from roundoff.images.save import save_labels, save_map, save_sidecar
 from roundoff.inference import Sample, run_sample
 from roundoff.instruments import get_instrument
-from roundoff.models.registry import get_model
-from roundoff.scripting import assignments, progress, run
+from roundoff.scripting import add_model, assignments, model_of, progress, run
 
 
 def main() -> None:
     """Parse the command line, run the sample, write maps, labels and sidecars."""
     args = parse()
-    sys.path.append(str(Path.cwd()))  # factories of the user's own models
-    spec = get_model(args.model, args.custom_models).with_options(args.options)
+    spec = model_of(args)
     instrument = get_instrument(args.instrument, **args.settings)
     sample = Sample(args.subject, args.model, args.instrument, args.sample, args.seed)
     weights = {role: Path(path) for role, path in assignments(args.weight).items()}
@@ -35,10 +32,8 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    add_model(parser)
     add = parser.add_argument
-    add("--model", required=True, help="name in the registry")
-    add("--options", type=json.loads, default={}, help="JSON: options of the model")
-    add("--custom-models", type=json.loads, default={}, help="JSON: user's entries")
     add("--subject", required=True)
     add("--image", required=True, type=Path, help="conformed scan")
     add("--weight", action="append", default=[], metavar="ROLE=PATH")

@@ -1,7 +1,6 @@
 """From the samples of one subject and model to maps and tables of uncertainty."""
 
 import argparse
-import json
 from pathlib import Path
 
 import nibabel as nib
@@ -11,15 +10,14 @@ from roundoff.atomic import write_json
 from roundoff.images.save import save_labels, save_map, save_sidecar
 from roundoff.layout import sample_label
 from roundoff.models.labels import load_label_table
-from roundoff.models.registry import get_model
-from roundoff.scripting import assignments, run
+from roundoff.scripting import add_model, assignments, model_of, run
 from roundoff.uncertainty.significant_bits import BitsSettings
 
 
 def main() -> None:
     """Parse the command line, measure, write."""
     args = parse()
-    spec = get_model(args.model, args.custom_models)
+    spec = model_of(args)
     outputs = assignments(args.output)
     settings = BitsSettings("relative", args.probability, args.confidence)
     runs = [sample_label(i + 1) for i in range(args.samples)]
@@ -67,9 +65,8 @@ def write_labels(samples, names, outputs, affine, record):
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    add_model(parser)
     add = parser.add_argument
-    add("--model", required=True, help="name in the registry")
-    add("--custom-models", type=json.loads, default={}, help="JSON: user's entries")
     add("--image", required=True, type=Path, help="conformed scan, for the head mask")
     add("--samples", type=int, required=True, help="how many samples")
     add(

@@ -5,11 +5,13 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roundoff.errors import RoundoffError
 
 if TYPE_CHECKING:
+    from roundoff.models.base import ModelSpec
     from roundoff.report.study import Study
 
 
@@ -49,6 +51,22 @@ def progress(title: str, every: float = 5.0) -> Callable[[float, str], None]:
         print(f"{title}: {fraction:4.0%} {words}{left}", file=sys.stderr, flush=True)
 
     return report
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Options that name a model: its entry, its options, the user's entries."""
+    add = parser.add_argument
+    add("--model", required=True, help="name in the registry")
+    add("--options", type=json.loads, default={}, help="JSON: options of the model")
+    add("--custom-models", type=json.loads, default={}, help="JSON: user's entries")
+
+
+def model_of(args: argparse.Namespace) -> "ModelSpec":
+    """The model the options name; its factory may lie where the script runs."""
+    from roundoff.models.registry import get_model
+
+    sys.path.append(str(Path.cwd()))
+    return get_model(args.model, args.custom_models).with_options(args.options)
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
