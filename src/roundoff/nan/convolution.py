@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from roundoff.nan import bands
 from roundoff.nan.checks import accumulator, check_input, check_threshold
+from roundoff.nan.quick import skip_windows
 from roundoff.nan.skips import ConvShape, conv_shape, nan_counts, skip_mask, window_sums
 
 Size = int | Sequence[int]
@@ -72,23 +74,51 @@ def _conv(
     if fill not in ("mean", "zero"):
         raise ValueError(f"fill must be 'mean' or 'zero', not {fill!r}")
     shape = conv_shape(x, weight.shape, stride, padding, dilation, groups)
+    quick = skip_windows(x, weight, bias, shape, threshold, fill)
+    if quick is not None:
+        return quick
     missing = x.detach().isnan()
     if not bool(missing.any()):
         return _dense(x, weight, bias, shape, convolve)
+    counts = nan_counts(x, shape)
+    skipped = skip_mask(counts, shape, threshold)
     work = accumulator(x.dtype)
     known = torch.where(missing, 0.0, x.to(work))
-    weight = weight.to(work)
-    result = _dense(
-        known, weight, None if bias is None else bias.to(work), shape, convolve
+    weights = (weight.to(work), None if bias is None else bias.to(work))
+    if bands.worthwhile(skipped, shape, x, *weights):
+        made = _in_bands(known, missing, counts, skipped, *weights, shape, fill)
+        return made.to(x.dtype)
+    result = _filled(known, missing, counts, *weights, shape, fill, convolve)
+    gone = _per_channel(skipped, shape)
+    return torch.where(gone, float("nan"), result).to(x.dtype)
+
+
+def _in_bands(known, missing, counts, skipped, weight, bias, shape, fill) -> Tensor:
+    """Only the rectangles that hold all windows to be computed."""
+    result = known.new_full(
+        (len(known), shape.out_channels, *skipped.shape[2:]), float("nan")
     )
-    counts = nan_counts(x, shape)
-    if fill == "mean":
-        mean = _window_mean(known, counts, shape)
-        weights = _dense(missing.to(work), weight, None, shape, convolve)
-        filled = _per_channel(mean, shape) * weights
-        result = torch.where(_per_channel(counts, shape) > 0, result + filled, result)
-    skipped = _per_channel(skip_mask(counts, shape, threshold), shape)
-    return torch.where(skipped, float("nan"), result).to(x.dtype)
+    gone = _per_channel(skipped, shape)
+    known, missing = shape.pad(known), shape.pad(missing)
+    bare = bands.unpadded(shape)
+    for rectangle in bands.active_bands(skipped):
+        place = (slice(None), slice(None), *rectangle)
+        part = bands.input_slices(rectangle, shape)
+        here = (known[part], missing[part], counts[place])
+        made = _filled(*here, weight, bias, bare, fill, F.conv2d)
+        result[place] = torch.where(gone[place], float("nan"), made)
+    return result
+
+
+def _filled(known, missing, counts, weight, bias, shape, fill, convolve) -> Tensor:
+    """The convolution with every NaN replaced; `known` has 0 in their place."""
+    result = _dense(known, weight, bias, shape, convolve)
+    if fill == "zero" or not bool((counts > 0).any()):
+        return result
+    mean = _window_mean(known, counts, shape)
+    weights = _dense(missing.to(known.dtype), weight, None, shape, convolve)
+    filled = _per_channel(mean, shape) * weights
+    return torch.where(_per_channel(counts, shape) > 0, result + filled, result)
 
 
 def _dense(x, weight, bias, shape: ConvShape, convolve) -> Tensor:

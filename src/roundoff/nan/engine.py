@@ -9,34 +9,18 @@ from torch.nn import functional as F
 from roundoff.nan import kernels
 from roundoff.nan.carried import Background, Carried
 from roundoff.nan.carried_ops import joint_background
+from roundoff.nan.quick import crossover, takes
 from roundoff.nan.skips import ConvShape, conv_shape
 
 KEPT = 4  # an output position that the kernels leave as it is
-MOST_WEIGHT = 1 << 20  # elements: beyond that weights stream from memory for each tile
-
-
-def crossover(shape: ConvShape) -> float:
-    """Share of saved positions from which the kernels beat oneDNN (measured)."""
-    cells = shape.window // shape.in_channels
-    if min(shape.in_channels, shape.out_channels) < 16:
-        return 0.35
-    if cells == 1:
-        return 0.25
-    return 0.12 if cells < 25 else 0.04
 
 
 def fits(conv: nn.Module, x: Tensor) -> bool:
     """Whether the kernels can run this convolution on this input."""
-    if torch.is_grad_enabled() and (x.requires_grad or conv.weight.requires_grad):
-        return False
     return (
-        conv.groups == 1
-        and conv.padding_mode == "zeros"
+        conv.padding_mode == "zeros"
         and not isinstance(conv.padding, str)
-        and conv.weight.dtype == torch.float32
-        and conv.weight.numel() <= MOST_WEIGHT
-        and conv.out_channels <= kernels.MOST_CHANNELS
-        and kernels.usable(x)
+        and takes(x, conv.weight, conv.groups)
     )
 
 
