@@ -19,7 +19,6 @@ def main() -> None:
     args = parse()
     spec = model_of(args)
     outputs = assignments(args.output)
-    settings = BitsSettings("relative", args.probability, args.confidence)
     runs = [sample_label(i + 1) for i in range(args.samples)]
     samples = [
         {role: p.replace("{sample}", r) for role, p in assignments(args.sample).items()}
@@ -37,6 +36,12 @@ def main() -> None:
     measured = {}
     for m in spec.maps:
         paths = [Path(s[f"map_{m.name}"]) for s in samples]
+        settings = BitsSettings(
+            "relative",
+            args.probability,
+            args.confidence,
+            record["Precision"].get(m.name),
+        )
         measured[m.name] = aggregate.measure_map(paths, m, mask, settings)
         aggregate.save_bits(outputs, m, measured[m.name], affine, record)
     table = aggregate.region_bits(measured, majority, names)

@@ -17,7 +17,7 @@ def record(seed):
         "Subject": "01", "Model": "m", "WeightsKind": "w", "Weights": {"a": "b"},
         "ModelOptions": {}, "Instrument": {"name": "native"}, "Seed": seed,
         "InputSha256": "c", "Versions": {"torch": "2"}, "Container": "none",
-        "Threads": 1, "Evidence": {"perturbed_operations": 10 * seed},
+        "Threads": 1, "Precision": {}, "Evidence": {"perturbed_operations": 10 * seed},
     }  # fmt: skip
 
 

@@ -169,7 +169,15 @@ def summary_record(records: Sequence[Mapping], confidence: float) -> dict[str, A
     """What the sidecars of the aggregated maps and the report say about the samples."""
     first = records[0]
     operations = [r["Evidence"].get("perturbed_operations", 0) for r in records]
-    keys = ("Subject", "Model", "WeightsKind", "Weights", "ModelOptions", "Instrument")
+    keys = (
+        "Subject",
+        "Model",
+        "WeightsKind",
+        "Weights",
+        "ModelOptions",
+        "Instrument",
+        "Precision",
+    )
     return {
         **{key: first[key] for key in keys},
         "Samples": len(records),

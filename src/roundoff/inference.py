@@ -112,6 +112,7 @@ def _record(spec, sample, image, weights, instrument, prediction, evidence):
         "Versions": software_versions(),
         "InputSha256": sha256_of_file(image),
         "OutputSha256": outputs,
+        "Precision": dict(prediction.precision),
         "Evidence": dict(evidence),
         "SpatialReference": "orig",
     }

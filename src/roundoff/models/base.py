@@ -47,11 +47,14 @@ class Prediction:
     `maps`: name of a `MapSpec` to float32 array of the grid's shape (one component) or
     grid shape + (components,). `labels`: integer map of the grid's shape, or None.
     `steps`: label maps of earlier steps of the post-processing, by name, if any.
+    `precision`: the type the values of a map were rounded to, where that is coarser
+    than float32 ("float16"): it bounds the bits they can have.
     """
 
     maps: Mapping[str, np.ndarray]
     labels: np.ndarray | None = None
     steps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    precision: Mapping[str, str] = field(default_factory=dict)
 
 
 class BrainModel(Protocol):

@@ -12,6 +12,7 @@ from roundoff.figures import distributions, maps, regions
 from roundoff.figures.style import Caption
 from roundoff.models.base import MapSpec, ModelSpec
 from roundoff.models.labels import load_label_table
+from roundoff.uncertainty.significant_bits import BitsSettings, identical_bound
 
 INSTRUMENT_WORDS = {
     "native": "native random rounding",
@@ -37,7 +38,9 @@ def draw_subject(
     majority = _volume(inputs["majority"]) if spec.labels else None
     view = maps.View(focus=None if majority is None else majority > 0)
     for m in spec.maps:
-        _draw_bits(m, head, scan.affine, inputs, outputs, caption, view)
+        settings = BitsSettings(precision=summary["Precision"].get(m.name))
+        bound = identical_bound("general", summary["Samples"], settings=settings)
+        _draw_bits(m, head, scan.affine, inputs, outputs, caption, view, bound)
     if spec.labels:
         _draw_labels(spec, head, scan.affine, inputs, outputs, caption, view)
 
@@ -58,7 +61,7 @@ def caption_of(spec: ModelSpec, summary: Mapping) -> Caption:
     )
 
 
-def _draw_bits(m: MapSpec, head, affine, inputs, outputs, caption, view) -> None:
+def _draw_bits(m: MapSpec, head, affine, inputs, outputs, caption, view, bound) -> None:
     what = f"the {m.title}"
     maps.bits_map(
         outputs[f"bits_{m.name}"],
@@ -68,10 +71,12 @@ def _draw_bits(m: MapSpec, head, affine, inputs, outputs, caption, view) -> None
         caption,
         state=_volume(inputs[f"state_{m.name}"]),
         what=what,
+        bound=bound,
         view=view,
     )
     table = pd.read_csv(inputs[f"histogram_{m.name}"], sep="\t")
-    distributions.bits_histogram(outputs[f"hist_{m.name}"], table, caption, what=what)
+    path = outputs[f"hist_{m.name}"]
+    distributions.bits_histogram(path, table, caption, what=what, bound=bound)
 
 
 def _draw_labels(spec, head, affine, inputs, outputs, caption, view) -> None:

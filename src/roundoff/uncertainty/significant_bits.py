@@ -20,6 +20,7 @@ from roundoff.uncertainty.confidence import require_samples
 from roundoff.uncertainty.normality import not_normal
 
 ErrorKind = Literal["relative", "absolute"]
+HALF_MANTISSA = {"float16": 10, "bfloat16": 7}
 _ERRORS = {"relative": Error.Relative, "absolute": Error.Absolute}
 
 
@@ -61,11 +62,14 @@ class BitsSettings:
     "relative": Z = X/mean - 1. "absolute": Z = X - mean, scaled by the power of two at
     or below |mean|; it stays defined where the mean is zero. Near a zero crossing both
     fall: for displacement fields read `std` and `max_error` (mm) beside the bits.
+    `precision`: "float16" or "bfloat16" for samples stored in float32 whose values had
+    been rounded to that type before: identical values then show 10 or 7 bits, not 23.
     """
 
     error: ErrorKind = "relative"
     probability: float = 0.95
     confidence: float = 0.95
+    precision: str | None = None
 
 
 def mantissa_bits(dtype: np.dtype | type) -> int:
@@ -78,6 +82,19 @@ def mantissa_bits(dtype: np.dtype | type) -> int:
             "never get_fdata(), which turns float32 into float64)"
         )
     return int(np.finfo(dtype).nmant)
+
+
+def cap_of(dtype: np.dtype | type, settings: BitsSettings) -> int:
+    """The most bits an estimate can show: of the samples' type, or a coarser one's."""
+    cap = mantissa_bits(dtype)
+    if settings.precision is None:
+        return cap
+    if settings.precision not in HALF_MANTISSA:
+        raise RoundoffError(
+            f"precision: {settings.precision!r} is unknown; it is one of "
+            f"{', '.join(HALF_MANTISSA)}, or left out"
+        )
+    return min(cap, HALF_MANTISSA[settings.precision])
 
 
 def cnh_bracket(
@@ -101,7 +118,7 @@ def identical_bound(
     float32: General 23; CNH 20.51 (N = 5), 21.16 (N = 10), 21.60 (N = 30).
     """
     settings = settings or BitsSettings()
-    cap = mantissa_bits(dtype)
+    cap = cap_of(dtype, settings)
     if estimator == "general":
         return float(cap)
     return cap - cnh_bracket(samples, settings.probability, settings.confidence)
@@ -231,7 +248,7 @@ def _estimate(
     """General, CNH and failed normality of complete float64 columns (N, M)."""
     if chosen.shape[1] == 0:
         return np.empty(0), np.empty(0), np.empty(0, bool)
-    cap = mantissa_bits(dtype)
+    cap = cap_of(dtype, settings)
     reference = _sample_mean(chosen)
 
     def estimate(method: Method) -> NDArray:
@@ -250,7 +267,8 @@ def _estimate(
     # mantissa, a spread beyond the mean below zero.
     cnh = np.clip(estimate(Method.CNH), 0, cap)
     identical = (chosen == chosen[0]).all(axis=0)
-    return estimate(Method.General), cnh, not_normal(chosen) & ~identical
+    general = np.minimum(estimate(Method.General), cap)
+    return general, cnh, not_normal(chosen) & ~identical
 
 
 def _sample_mean(chosen: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -75,7 +75,9 @@ class FastSurfer:
         del scores  # gigabytes, which the rest needs no more
         after = split_sides(before)
         steps = {} if np.array_equal(before, after) else {"unsplit": before}
-        return Prediction(maps=maps, labels=after, steps=steps)
+        coarse = self.accumulator != torch.float32
+        precision = dict.fromkeys(maps, "float16") if coarse else {}
+        return Prediction(maps, after, steps, precision)
 
     def _views(self) -> Iterator[View]:
         return (VIEWS[name] for name in self.networks)
