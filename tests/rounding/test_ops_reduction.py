@@ -44,9 +44,10 @@ def test_reductions_over_dimensions(name, dim):
     torch.testing.assert_close(near, function(), rtol=1e-6, atol=1e-6)
     if dim in (3, (2, 3), None, 0, 1, (0, 2, 3)):
         assert torch.equal(near, function())
-    noisy = rounded(function)[0]
-    assert not torch.equal(noisy, near)
-    torch.testing.assert_close(noisy, near, rtol=1e-4, atol=1e-5)
+    # one output may come back as in round-to-nearest by chance
+    noisy = torch.stack([rounded(function, seed=seed)[0] for seed in range(8)])
+    assert not torch.equal(noisy, near.expand_as(noisy))
+    torch.testing.assert_close(noisy, near.expand_as(noisy), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

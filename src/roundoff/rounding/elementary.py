@@ -45,8 +45,7 @@ written with plain `+` of floats. Plain float operations in the body are rounded
 hardware's current direction, i.e. wrongly: use the primitives, or integers.
 
 Results: exact values, NaN and Inf are unchanged; where round-to-nearest overflows to
-Inf so does every mode, as Verrou (within one ulp above the largest float either of the
-two may come back); zeros keep round-to-nearest's sign (but for an fma that cancels to a
+Inf so does every mode, as Verrou (but for values within one ulp of the largest float); zeros keep round-to-nearest's sign (but for an fma that cancels to a
 rest below the subnormals); subnormals are rounded like any other value.
 """
 
@@ -199,16 +198,16 @@ def _flip(a, sign):
 
 @device
 def _settle32(result, inside):
-    # `inside`: the exact value is within the range; right up to one ulp of its end,
-    # for the test is itself rounded. NaN compares false and stays.
-    end = np.float32(math.copysign(_BIGGEST32 if inside else np.float32(_INF), result))
-    return end if abs(result) >= _BIGGEST32 else result
+    # Directed rounding stops at the largest number where round-to-nearest goes to Inf.
+    # `inside` says whether the exact value is within the range, right up to one ulp.
+    beyond = (abs(result) == _BIGGEST32) & (not inside)
+    return np.float32(math.copysign(np.float32(_INF), result)) if beyond else result
 
 
 @device
 def _settle64(result, inside):
-    end = math.copysign(_BIGGEST64 if inside else _INF, result)
-    return end if abs(result) >= _BIGGEST64 else result
+    beyond = (abs(result) == _BIGGEST64) & (not inside)
+    return math.copysign(_INF, result) if beyond else result
 
 
 @device
@@ -269,16 +268,14 @@ def _mul_signs64(a, b, word, step, rounder):
 def _div_signs32(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip32(_flip32(a, s) / b, s)
-    inside = (abs(a) <= abs(b) * _BIGGEST32) & (abs(a) <= _BIGGEST32)
-    return _settle32(r, inside)
+    return _settle32(r, abs(a) <= abs(b) * _BIGGEST32)
 
 
 @device
 def _div_signs64(a, b, word, step, rounder):
     s = _sign(word, step, rounder)
     r = _flip64(_flip64(a, s) / b, s)
-    inside = (abs(a) <= abs(b) * _BIGGEST64) & (abs(a) <= _BIGGEST64)
-    return _settle64(r, inside)
+    return _settle64(r, abs(a) <= abs(b) * _BIGGEST64)
 
 
 @device
