@@ -1,5 +1,6 @@
 """Activations that round: leaky and smooth rectifiers."""
 
+import numpy as np
 import torch
 
 from roundoff.rounding.dispatch import Call, operator
@@ -34,7 +35,12 @@ def leaky_relu(call: Call, x: torch.Tensor, slope: float = 0.01) -> torch.Tensor
 def silu(call: Call, x: torch.Tensor) -> torch.Tensor:
     """x / (1 + exp(-x))."""
     if x.dtype == torch.float64 or call.libm != "internal":
-        return through_double(call, torch.nn.functional.silu, x)
+        return through_double(
+            call,
+            torch.nn.functional.silu,
+            x,
+            extended=lambda v: v / (1 + np.exp(-v)),
+        )
     return pointwise(call, Silu(one(x.dtype)), x)
 
 

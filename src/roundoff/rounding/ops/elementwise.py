@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from roundoff.rounding.dispatch import Call, operator
@@ -117,8 +118,6 @@ def sqrt(call: Call, x: torch.Tensor) -> torch.Tensor:
 
 def one(dtype: torch.dtype) -> Any:
     """1 in the working precision, as a kernel parameter."""
-    import numpy as np
-
     return np.float64(1) if dtype == torch.float64 else np.float32(1)
 
 
@@ -134,7 +133,7 @@ def exp(call: Call, x: torch.Tensor) -> torch.Tensor:
     """exp(x), roundings inside included (float32 and half types)."""
     dtype = float_type(x)
     if dtype == torch.float64 or call.libm != "internal":
-        return through_double(call, torch.exp, x)
+        return through_double(call, torch.exp, x, extended=np.exp)
     return pointwise(call, Exp(), x, dtype=dtype)
 
 
@@ -143,7 +142,9 @@ def sigmoid(call: Call, x: torch.Tensor) -> torch.Tensor:
     """1 / (1 + exp(-x))."""
     dtype = float_type(x)
     if dtype == torch.float64 or call.libm != "internal":
-        return through_double(call, torch.sigmoid, x)
+        return through_double(
+            call, torch.sigmoid, x, extended=lambda v: 1 / (1 + np.exp(-v))
+        )
     return pointwise(call, Sigmoid(one(dtype)), x, dtype=dtype)
 
 
@@ -187,13 +188,32 @@ _ROUNDED_ONCE = [
 ]
 
 
+# The same functions on NumPy's long doubles, for float64 tensors.
+_EXTENDED = {
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    **{
+        name: getattr(np, name)
+        for name in ["sin", "cos", "tan", "sinh", "cosh", "tanh", "exp2", "expm1", "log", "log2", "log10", "log1p", "rad2deg", "deg2rad"]
+    },
+}
+
+
 def _rounded_once(name: str) -> None:
     function = getattr(aten, name).default
 
     @operator(f"aten.{name}.default")
     def handler(call: Call, x: torch.Tensor, *rest: Any) -> torch.Tensor:
         return through_double(
-            call, lambda wide: function(wide, *rest), x, dtype=float_type(x)
+            call,
+            lambda wide: function(wide, *rest),
+            x,
+            dtype=float_type(x),
+            extended=_EXTENDED.get(name),
         )
 
 
@@ -204,7 +224,9 @@ for _name in _ROUNDED_ONCE:
 @operator("aten.atan2.default", "aten.hypot.default", "aten.xlogy.Tensor")
 def two_operands_once(call: Call, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Functions of two tensors whose result is rounded once."""
-    return through_double(call, call.func, x, y)
+    pair = {"atan2": np.arctan2, "hypot": np.hypot}
+    extended = pair.get(call.func.overloadpacket.__name__)
+    return through_double(call, call.func, x, y, extended=extended)
 
 
 @operator("aten.pow.Tensor_Scalar")
@@ -227,7 +249,13 @@ def power(call: Call, x: torch.Tensor, exponent: Any) -> torch.Tensor:
     if exponent == -2:
         square = pointwise(call, Mul(), x, x, dtype=dtype)
         return pointwise(call, Div(), 1.0, square, dtype=dtype)
-    return through_double(call, lambda wide: wide**exponent, x, dtype=dtype)
+    return through_double(
+        call,
+        lambda wide: wide**exponent,
+        x,
+        dtype=dtype,
+        extended=lambda v: v ** np.longdouble(exponent),
+    )
 
 
 @operator("aten.pow.Tensor_Tensor", "aten.pow.Scalar")
@@ -235,4 +263,6 @@ def power_of_tensors(call: Call, x: Any, y: Any) -> torch.Tensor:
     """x**y rounded once."""
     if _integers(x, y):
         return call.func(x, y)
-    return through_double(call, torch.pow, x, y, dtype=float_type(x, y))
+    return through_double(
+        call, torch.pow, x, y, dtype=float_type(x, y), extended=np.power
+    )

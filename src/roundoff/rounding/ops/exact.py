@@ -43,8 +43,8 @@ minimum fmax fmin argmax argmin sort argsort msort topk kthvalue mode median nan
 cummax cummin _cummax_helper _cummin_helper max_pool1d_with_indices
 max_pool2d_with_indices max_pool3d_with_indices adaptive_max_pool2d
 adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d max_unpool2d
-max_unpool3d abs absolute neg negative sign sgn signbit copysign floor ceil trunc fix frac fmod
-nan_to_num heaviside frexp nextafter value_selecting_reduction_backward
+max_unpool3d abs absolute neg negative sign sgn signbit copysign floor ceil trunc
+fix frac fmod nan_to_num heaviside frexp nextafter value_selecting_reduction_backward
 """)
 
 COMPARISONS = _names("""
