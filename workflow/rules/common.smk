@@ -113,6 +113,11 @@ def source_name(wildcards) -> str:
     return source_of_file(wildcards.file).name
 
 
+def source_sha256(wildcards) -> str:
+    """The checksum the table states for a file."""
+    return source_of_file(wildcards.file).sha256
+
+
 def scan_of(wildcards) -> str:
     """The scan of a subject: the user's file or a fetched one."""
     subject = SUBJECTS[wildcards.subject]

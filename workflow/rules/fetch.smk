@@ -33,6 +33,7 @@ rule fetch_source:
         file="|".join(map(re.escape, FILES)),
     params:
         source=source_name,
+        sha256=source_sha256,  # a new checksum in the table fetches anew
         archive=lambda w, input: f"--archive {input.archive}" if input.archive else "",
     message:
         "Taking {wildcards.file} out and checking its SHA-256"
