@@ -95,6 +95,12 @@ class Carried(Tensor):
             self.background, self.pending = done.background, None
         return self._data
 
+    def known_counts(self) -> Tensor | None:
+        """NaN per pixel, or None without any; runs what is pending."""
+        _ = self.values
+        self._refresh()
+        return self.counts
+
     def plain(self) -> Tensor:
         """An ordinary tensor with every NaN in place (the same memory)."""
         data = self.values

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from roundoff.nan.carried import plain
+from roundoff.nan.carried import Carried
 from roundoff.nan.checks import check_threshold
 from roundoff.nan.convolution import Fill
 from roundoff.nan.layers import (
@@ -111,8 +111,6 @@ def _stand_in(module: nn.Module, settings: Settings) -> nn.Module | None:
         ((nn.MaxPool2d, nn.MaxPool3d), ConvertedPool),
         ((nn.MaxUnpool2d, nn.MaxUnpool3d), ConvertedUnpool),
     ]
-    if settings.mode == "exact":  # the original unpooling makes no NaN
-        makers.pop()
     for kinds, make in makers:
         if isinstance(module, kinds):
             return make(module, settings)
@@ -178,7 +176,13 @@ class ConvertedModel(nn.Module):
                 "eval() before using a converted network"
             )
         with _FunctionalPools(self.settings):
-            result = plain(self.model(*args, **kwargs))
+            result = self.model(*args, **kwargs)
+        if isinstance(result, Carried):
+            counts, result = result.known_counts(), result.plain()
+            if counts is None:
+                return result
+            if self.output == "finite":
+                return clean_logits(result, (counts.int() > 0)[:, None])
         if not isinstance(result, Tensor) or self.output == "propagate":
             return result
         if self.output == "finite":

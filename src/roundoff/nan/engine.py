@@ -13,6 +13,7 @@ from roundoff.nan.quick import crossover, takes
 from roundoff.nan.skips import ConvShape, conv_shape
 
 KEPT = 4  # an output position that the kernels leave as it is
+NEAR = 0.15  # crossover up to which the kernels compute all that has NaN
 
 
 def fits(conv: nn.Module, x: Tensor) -> bool:
@@ -74,8 +75,12 @@ class _Run:
             back and back.same,
             back and back.zero(),
         )
-        worth = plan.share(kernels.SKIPPED, kernels.COPIED) >= crossover(self.shape)
-        if worth or self.conv.always_skip:
+        limit = crossover(self.shape)
+        # Correcting oneDNN where there is NaN takes passes over the whole input: where
+        # the kernels come near oneDNN anyway they are quicker at any share.
+        near = source.counts is not None and limit <= NEAR
+        worth = plan.share(kernels.SKIPPED, kernels.COPIED) >= limit
+        if worth or near or self.conv.always_skip:
             self._count(plan, kernels.SKIPPED, kernels.COPIED)
             return self._skipping(plan)
         self._count(plan, kernels.SKIPPED)
@@ -157,7 +162,8 @@ class _Run:
         data = self.source.plain()
         result = self._onednn(torch.where(data.isnan(), 0.0, data))
         counts = torch.zeros_like(plan.kind, dtype=torch.uint16)
-        kind = torch.where(plan.kind == kernels.CLEAN, KEPT, plan.kind)
+        clean = (plan.kind == kernels.CLEAN) | (plan.kind == kernels.COPIED)
+        kind = torch.where(clean, KEPT, plan.kind)
         plan.run(
             self.data, self.weights.packed, kind=kind, out=result, out_counts=counts
         )

@@ -49,17 +49,27 @@ class Settings:
     always_skip: bool = False  # even where oneDNN would be quicker
 
 
+NO_TIES = TieRule(max_threshold=255, rtol=0.0)
+
+
 def _pooled(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
     """The pooling by the compiled kernels, or None where they cannot do it."""
-    if settings.nan_probability != 1 or not _compiled(x):
+    if settings.nan_probability != 1 or not _compiled(x, settings):
         return None
     windows = pooling_windows(x.shape[2:], kernel, stride, padding, ceil_mode)
     if windows.cells > 8 or any(windows.padding) or windows.overhangs():
         return None
     x = Carried.of(x)
-    aggressive = settings.mode == "aggressive"
+    exact, aggressive = settings.mode == "exact", settings.mode == "aggressive"
     data, counts = x.values, x.counts
-    values, cells, gone = kernels.pool(data, counts, windows, settings.rule, aggressive)
+    if exact and counts is not None:
+        return None  # PyTorch gives NaN where any value is
+    rule = NO_TIES if exact else settings.rule
+    values, cells, gone = kernels.pool(data, counts, windows, rule, aggressive)
+    if counts is None and not gone.view(torch.int16).any():
+        gone = None
+    elif exact:
+        return None  # nothing above -inf somewhere: PyTorch gives -inf
     made = Carried(values.shape, values, gone)
     made.follow = x.follow
     if x.background is not None and not aggressive:
@@ -80,39 +90,26 @@ def _min_pool(same: Tensor, windows) -> Tensor:
     return (most[:, 0] == 0).to(torch.uint8)
 
 
-def _compiled(x: Tensor) -> bool:
+def _compiled(x: Tensor, settings: Settings) -> bool:
     grad = torch.is_grad_enabled() and x.requires_grad
-    return isinstance(x, Carried) or (not grad and kernels.usable(x))
+    return settings.compiled and (
+        isinstance(x, Carried) or (not grad and kernels.usable(x))
+    )
 
 
 def pool(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
     """Values and indices of a pooling under the settings; ties ride on the indices."""
     where = (kernel, stride, padding, ceil_mode)
-    if settings.mode == "exact":
-        return _exact_pool(x, *where)
     fast = _pooled(x, settings, *where)
     return _by_reference(plain(x), settings, *where) if fast is None else fast
 
 
-def _exact_pool(x: Tensor, kernel, stride, padding, ceil_mode):
-    """PyTorch's own pooling; a known background stays known."""
-    function = F.max_pool2d if x.dim() == 4 else F.max_pool3d
-    where = {"padding": padding, "ceil_mode": ceil_mode, "return_indices": True}
-    values, indices = function(plain(x), kernel, stride, **where)
-    if not isinstance(x, Carried):
-        return values, indices
-    made = Carried.of(values)
-    made.follow = x.follow
-    windows = pooling_windows(x.shape[2:], kernel, stride, padding, ceil_mode)
-    if x.background is not None and not any(windows.padding):
-        if windows.overhangs():
-            return made, indices
-        same = _min_pool(x.background.same, windows)
-        made.background = Background.read(same, made.values)
-    return made, indices
-
-
 def _by_reference(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
+    if settings.mode == "exact":
+        function = F.max_pool2d if x.dim() == 4 else F.max_pool3d
+        return function(
+            x, kernel, stride, padding, ceil_mode=ceil_mode, return_indices=True
+        )
     where = {"padding": padding, "ceil_mode": ceil_mode}
     rule = settings.rule
     where |= {
@@ -134,7 +131,7 @@ def _by_reference(x: Tensor, settings: Settings, kernel, stride, padding, ceil_m
 
 def unpool(x: Tensor, indices: Tensor, settings: Settings, kernel, stride, size, pad):
     """Unpooling under the settings, by the tie sets that ride on the indices."""
-    if isinstance(indices, PoolIndices) and _compiled(x):
+    if isinstance(indices, PoolIndices) and _compiled(x, settings):
         windows = indices.windows
         wanted = windows.plane if size is None else tuple(size)[-(x.dim() - 2) :]
         alike = sizes(kernel, x.dim() - 2, "kernel_size") == windows.kernel
@@ -148,7 +145,11 @@ def unpool(x: Tensor, indices: Tensor, settings: Settings, kernel, stride, size,
             values, counts = kernels.unpool(
                 x.values, x.counts, indices.cells, windows.kernel, wanted
             )
-            return Carried(values.shape, values, counts)
+            made = Carried(values.shape, values, counts)
+            made.follow = x.follow
+            if not counts.view(torch.int16).any():
+                made.counts = None
+            return made
     x, indices = plain(x), plain(indices)
     ties = None
     if settings.mode == "conservative":

@@ -59,14 +59,15 @@ def decide(logits: Tensor, *, nan_policy: NaNPolicy) -> Tensor:
     return torch.where(missing.any(1), 0, logits.argmax(1))
 
 
-def clean_logits(logits: Tensor) -> Tensor:
+def clean_logits(logits: Tensor, missing: Tensor | None = None) -> Tensor:
     """Logits with 0 in every class of a voxel that has NaN.
 
     Such a voxel adds nothing to a sum of views, and where no view knows it the first
     class wins the arg-maximum: the policy "finite" for programs that only add and
-    compare.
+    compare. `missing`: bool [N, 1, ...], which voxels have NaN, if already known.
     """
-    missing = logits.isnan().any(1, keepdim=True)
+    if missing is None:
+        missing = logits.isnan().any(1, keepdim=True)
     return torch.where(missing, 0.0, logits)
 
 
