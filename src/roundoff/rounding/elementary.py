@@ -45,8 +45,9 @@ written with plain `+` of floats. Plain float operations in the body are rounded
 hardware's current direction, i.e. wrongly: use the primitives, or integers.
 
 Results: exact values, NaN and Inf are unchanged; where round-to-nearest overflows to
-Inf so does every mode, as Verrou (but for values within one ulp of the largest float); zeros keep round-to-nearest's sign (but for an fma that cancels to a
-rest below the subnormals); subnormals are rounded like any other value.
+Inf so does every mode, as Verrou (unless within one ulp of the largest float); zeros
+keep round-to-nearest's sign (but for an fma that cancels to a rest below the
+subnormals); subnormals are rounded like any other value.
 """
 
 import math
