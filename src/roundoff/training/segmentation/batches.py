@@ -61,14 +61,15 @@ class Batches:
         return np.where(rng.random(count) < 0.9, near, rng.integers(0, total, count))
 
     def _crop(self, rng, stacks: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        if self.window is None or self.window >= min(truth.shape[1:]):
+        if self.window is None:
             return stacks, truth
         where = torch.nonzero(truth.sum(0))
-        corner = []
+        window = []
         for axis in (0, 1):
             size = truth.shape[axis + 1]
             middle = float(where[:, axis].float().mean()) if len(where) else size / 2
             start = int(middle - self.window / 2 + rng.integers(-16, 17))
-            corner.append(min(max(start, 0), size - self.window))
-        rows, columns = (slice(c, c + self.window) for c in corner)
+            start = max(min(start, size - self.window), 0)
+            window.append(slice(start, start + self.window))
+        rows, columns = window
         return stacks[..., rows, columns], truth[..., rows, columns]
