@@ -24,6 +24,8 @@ class Denoiser:
     `stacking`: what the seven channels are. "released": the slice shifted by -3 to 3
     pixels along its last axis, which is what the published code does; "neighbours":
     the slice and three on either side. Beyond a border the border repeats.
+    `base_resolution`: pixel size (mm) the network was trained at, 1 as released; with
+    scans of that pixel size the inner grid is as large as it was in training.
     Map: `denoised`, in the unit `intensity` names (the input's range or a fixed one).
     """
 
@@ -35,12 +37,14 @@ class Denoiser:
         intensity: str = "0-255",
         directions: Sequence[str] = tuple(ORDERS),
         batch_size: int = 2,
+        base_resolution: float = 1.0,
     ):
         self.network = network
         self.stacking = stacking
         self.intensity = intensity
         self.directions = tuple(directions)
         self.batch_size = batch_size
+        self.base_resolution = base_resolution
 
     def modules(self) -> Mapping[str, FondueLT]:
         """The one network."""
@@ -55,6 +59,7 @@ class Denoiser:
         scaled = (volume.astype(np.float64) - low) / (high - low)
         image = torch.from_numpy(scaled.astype(np.float32))
         total = torch.zeros_like(image)
+        zoom = voxel_size / self.base_resolution
         tell = progress or (lambda fraction, words: None)
         count = sum(image.shape[ORDERS[d][0]] for d in self.directions)
         done = 0
@@ -65,7 +70,7 @@ class Denoiser:
                 tell(done / count, f"{direction} direction, slice {start}")
                 part = slice(start, min(start + self.batch_size, len(turned)))
                 slices = stack(turned, part, self.network.in_channels, self.stacking)
-                target[part] += self.network(slices, voxel_size)[:, 0]
+                target[part] += self.network(slices, zoom)[:, 0]
                 done += part.stop - part.start
         tell(1.0, "average")
         denoised = total / len(self.directions)
@@ -109,6 +114,7 @@ def build(
     intensity: str = "0-255",
     directions: Sequence[str] = tuple(ORDERS),
     batch_size: int = 2,
+    base_resolution: float = 1.0,
 ) -> Denoiser:
     """Factory of the registry: `network` is FONDUE_LT.pt, or weights of its shape.
 
@@ -118,6 +124,10 @@ def build(
         raise RoundoffError("FONDUE weights: the role 'network' is missing")
     _check_option("stacking", stacking, STACKING)
     _check_option("intensity", intensity, INTENSITY)
+    if not base_resolution > 0:
+        raise RoundoffError(
+            f"option base_resolution is {base_resolution!r}, expected a size in mm"
+        )
     if not directions:
         raise RoundoffError("option directions is empty, expected one to three")
     for direction in directions:
@@ -132,6 +142,7 @@ def build(
         intensity=intensity,
         directions=directions,
         batch_size=batch_size,
+        base_resolution=base_resolution,
     )
 
 

@@ -1,6 +1,6 @@
 """Registration of a conformed brain with a template, as a `BrainModel`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,9 @@ from roundoff.models.synthmorph.prepare import (
     Template,
     box_at,
     centred_offset,
+    conformed_template,
     crop,
+    head_offset,
     load_template,
     matched,
     rescaled,
@@ -24,7 +26,7 @@ from roundoff.models.synthmorph.transform import warp_image, warp_labels
 
 SUBJECT = ("fixed", "moving")
 SCALING = ("minmax", "matched")
-BOXES = ("centred", "study")
+BOXES = ("centred", "study", "head")
 
 
 class BrainRegistration:
@@ -83,8 +85,8 @@ class BrainRegistration:
         self, volume: np.ndarray, offset: tuple[int, int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Moving and fixed image of the box at `offset`, intensities 0-1."""
-        brain = crop(volume, offset)
         template = self.template.image
+        brain = crop(volume, offset, template.shape)
         if self.scaling == "minmax":
             brain = rescaled(brain)
         else:
@@ -94,6 +96,8 @@ class BrainRegistration:
     def _offset(self, volume: np.ndarray) -> tuple[int, int, int]:
         if self.box == "study":
             return STUDY_OFFSET
+        if self.box == "head":
+            return head_offset(volume, self.template.image.shape)
         return centred_offset(volume, self.template.image)
 
     def _labels(self, warp: torch.Tensor) -> np.ndarray | None:
@@ -109,7 +113,7 @@ def _place(
     fill=np.nan,
 ) -> np.ndarray:
     full = np.full((*shape, *values.shape[3:]), fill, values.dtype)
-    full[box_at(offset)] = values
+    full[box_at(offset, values.shape[:3])] = values
     return full
 
 
@@ -120,12 +124,17 @@ def build(
     scaling: str = "minmax",
     box: str = "centred",
     int_steps: int | None = None,
+    box_shape: Sequence[int] | None = None,
+    voxel_size: float = 1.0,
 ) -> BrainRegistration:
     """Factory of the registry: `network` (.h5, ...) and `template` (.npz, NIfTI, MGZ).
 
     `box`: "centred" aligns the centres of both brains; "study" takes the fixed crop of
     Talairach-aligned heads. `scaling`: "minmax", or "matched" (to the template's 95th
     percentile). `int_steps` overrides the integration steps of the file.
+    `box_shape` (voxels) and `voxel_size` (mm): the box of a network that is not
+    trained at 160 x 192 x 224 voxels of 1 mm; goes with `box: head`, which places a
+    head by its top and sides, with its skull or without.
     """
     for role in ("network", "template"):
         if role not in weights:
@@ -139,9 +148,19 @@ def build(
             raise RoundoffError(
                 f"option {name} is {value!r}, expected {' or '.join(known)}"
             )
+    if (box_shape is None) == (box == "head"):
+        raise RoundoffError(
+            f"option box is {box!r} and box_shape {box_shape!r}: box 'head' and a "
+            "box_shape (three numbers of voxels) go together"
+        )
+    if box_shape is None:
+        template = load_template(weights["template"], STUDY_OFFSET)
+    else:
+        sides = tuple(box_shape)
+        template = conformed_template(weights["template"], sides, voxel_size)
     return BrainRegistration(
         load_registration(weights["network"], int_steps=int_steps),
-        load_template(weights["template"], STUDY_OFFSET),
+        template,
         subject=subject,
         scaling=scaling,
         box=box,

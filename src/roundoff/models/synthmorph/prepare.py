@@ -5,6 +5,7 @@ perturbs it, as in the study, which prepared its inputs once.
 """
 
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,14 @@ BOX = (160, 192, 224)
 """Voxels of 1 mm in LIA order that VoxelMorph and SynthMorph work on."""
 STUDY_OFFSET = (40, 20, 20)
 """First voxel of the box in a 256-cube of FreeSurfer's Talairach-aligned stream."""
+AIR, FEW, ABOVE = 0.1, 0.01, 0.04
+"""`head_offset`: intensity of air over the maximum, share of bright voxels of a plane
+that is not air, room above the head over the height of the box."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """The other head of a registration: image (BOX, 0-1) and its labels, if any."""
+    """The other head of a registration: image (the box, 0-1) and its labels, if any."""
 
     image: np.ndarray
     labels: np.ndarray | None = None
@@ -49,22 +53,80 @@ def load_template(path: str | Path, offset: tuple[int, int, int]) -> Template:
     return Template(rescaled(image), labels)
 
 
-def crop(volume: np.ndarray, offset: tuple[int, int, int]) -> np.ndarray:
-    """The box of a larger volume, from voxel `offset` on."""
+def conformed_template(
+    path: str | Path, box: tuple[int, int, int], voxel_size: float
+) -> Template:
+    """A NIfTI or MGZ head, conformed like the subject, cropped to the box, 0-1.
+
+    For networks on another grid than `BOX` at 1 mm.
+    """
+    import nibabel as nib
+
+    from roundoff.images.conform import conform
+    from roundoff.models.base import Grid
+
+    path = Path(path)
+    if not path.is_file():
+        raise RoundoffError(f"template: there is no file {path}; check the path")
+    side = 8 * ceil(256 / voxel_size / 8)
+    grid = Grid(voxel_size=voxel_size, shape=(side,) * 3)
+    try:
+        image = np.asarray(conform(nib.load(path), grid).dataobj)
+    except nib.filebasedimages.ImageFileError:
+        raise RoundoffError(
+            f"template: {path} is no image nibabel reads; give a NIfTI or MGZ file"
+        ) from None
+    return Template(rescaled(crop(image, head_offset(image, box), box)))
+
+
+def crop(
+    volume: np.ndarray,
+    offset: tuple[int, int, int],
+    box: tuple[int, int, int] | None = None,
+) -> np.ndarray:
+    """The box (by default `BOX`) of a larger volume, from voxel `offset` on."""
+    sides = BOX if box is None else box
     if volume.ndim != 3 or any(
         o < 0 or o + n > size
-        for o, n, size in zip(offset, BOX, volume.shape, strict=False)
+        for o, n, size in zip(offset, sides, volume.shape, strict=False)
     ):
+        fix = "conform it to the model's grid (256 voxels of 1 mm for the full box)"
         raise RoundoffError(
-            f"registration: a volume of shape {volume.shape} has no box {BOX} at "
-            f"{offset}; conform it to 256 voxels of 1 mm"
+            f"registration: a volume of shape {volume.shape} has no box {sides} at "
+            f"{offset}; {fix}"
         )
-    return volume[box_at(offset)]
+    return volume[box_at(offset, sides)]
 
 
-def box_at(offset: tuple[int, int, int]) -> tuple[slice, slice, slice]:
+def box_at(
+    offset: tuple[int, int, int], box: tuple[int, int, int] | None = None
+) -> tuple[slice, slice, slice]:
     """Index of the box that starts at `offset`."""
-    return tuple(slice(o, o + n) for o, n in zip(offset, BOX, strict=True))
+    sides = BOX if box is None else box
+    return tuple(slice(o, o + n) for o, n in zip(offset, sides, strict=True))
+
+
+def head_offset(volume: np.ndarray, box: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Where the box starts that holds a head (LIA axes), with its skull or without.
+
+    A little above the first plane from the top that is not air, and centred on the
+    upper half of the box: neck and field of view below it play no part.
+    """
+    bright = volume > AIR * volume.max()
+    planes = bright.mean((0, 2)) > FEW
+    if not planes.any():
+        raise RoundoffError("registration: the volume holds no head (nothing bright)")
+    top = int(planes.argmax())
+    upper = np.nonzero(bright[:, top : top + box[1] // 2])
+    start = (
+        upper[0].mean() - box[0] / 2,
+        top - box[1] * ABOVE,
+        upper[2].mean() - box[2] / 2,
+    )
+    room = np.subtract(volume.shape, box)
+    return tuple(
+        int(o) for o in np.clip(np.floor(np.add(start, 0.5)), 0, np.maximum(room, 0))
+    )
 
 
 def centred_offset(volume: np.ndarray, template: np.ndarray) -> tuple[int, int, int]:

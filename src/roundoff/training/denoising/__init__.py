@@ -1,0 +1,1 @@
+"""Training of the demo denoiser: clean volumes, added noise, loop, quality."""

@@ -1,0 +1,1 @@
+"""Training of the demo registration: label maps, contrasts, loss, loop, quality."""

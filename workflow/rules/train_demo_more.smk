@@ -1,0 +1,53 @@
+"""Demo weights of FONDUE and SynthMorph, trained anew: `snakemake train_demo_more`.
+
+Not part of the default target: about a quarter of an hour of processor time. The
+weights appear in results/train_demo/ with the logs of their training; to ship them,
+copy them over those in src/roundoff/models/demo/ and put SHA-256 and size into the
+source table.
+"""
+
+FONDUE_HEADS = ["bold5000_csi3", "ds000240_sub01", "mni6_t1w"]
+
+
+rule demo_fondue:
+    input:
+        [source_path(name) for name in FONDUE_HEADS],
+    output:
+        weights=f"{DEMO_FOLDER}/fondue_demo.safetensors",
+        losses=f"{DEMO_FOLDER}/fondue_demo.csv",
+    log:
+        "results/logs/train_demo/fondue.log",
+    benchmark:
+        "results/benchmarks/train_demo/fondue.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "Demo weights: training FONDUE"
+    shell:
+        'python "$SCRIPTS"/train_demo_fondue.py train --heads {input:q}'
+        " --log {output.losses:q} --output {output.weights:q} 2> {log:q}"
+
+
+rule demo_synthmorph:
+    input:
+        rules.demo_template.output,
+    output:
+        weights=f"{DEMO_FOLDER}/synthmorph_demo.safetensors",
+        losses=f"{DEMO_FOLDER}/synthmorph_demo.csv",
+    log:
+        "results/logs/train_demo/synthmorph.log",
+    benchmark:
+        "results/benchmarks/train_demo/synthmorph.tsv"
+    resources:
+        mem_mb=2000,
+    message:
+        "Demo weights: training SynthMorph"
+    shell:
+        'python "$SCRIPTS"/train_demo_synthmorph.py train --heads {input:q}'
+        " --log {output.losses:q} --output {output.weights:q} 2> {log:q}"
+
+
+rule train_demo_more:
+    input:
+        rules.demo_fondue.output.weights,
+        rules.demo_synthmorph.output.weights,
