@@ -14,6 +14,7 @@ from torch import Tensor
 from roundoff.nan.skips import ConvShape
 
 HEIGHT = 32  # output rows of a band
+MOST_GATHERED = 1 << 24  # values of windows gathered at a time
 LEAST = 0.2  # share of skipped positions below which one rectangle is quicker
 
 
@@ -56,3 +57,43 @@ def unpadded(shape: ConvShape) -> ConvShape:
     """The same convolution on an input that has its padding already."""
     none = (0,) * len(shape.kernel)
     return replace(shape, before=none, after=none)
+
+
+def few(partial: Tensor, shape: ConvShape) -> bool:
+    """Whether filling the windows `partial` one by one beats convolving all."""
+    count = int(partial.sum())
+    small = count * shape.window <= MOST_GATHERED
+    return shape.groups == 1 and small and count <= 0.15 * partial.numel()
+
+
+def add_means(
+    result: Tensor,
+    known: Tensor,
+    missing: Tensor,
+    partial: Tensor,
+    weight: Tensor,
+    shape: ConvShape,
+) -> None:
+    """Add, in place, what filling with window means adds to the windows `partial`.
+
+    `known` [N, C, H, W] has 0 where `missing`, padding included; `partial` is bool
+    [N, 1, OH, OW]; groups = 1.
+    """
+    sample, _, row, column = partial.nonzero(as_tuple=True)
+    kernel, stride, dilation = shape.kernel, shape.stride, shape.dilation
+    down = torch.arange(kernel[0], device=row.device) * dilation[0]
+    along = torch.arange(kernel[1], device=row.device) * dilation[1]
+    place = (
+        sample[:, None, None],
+        slice(None),
+        (row * stride[0])[:, None, None] + down[:, None],
+        (column * stride[1])[:, None, None] + along,
+    )
+    gone = missing[place].flatten(1)
+    values = known[place].flatten(1)
+    absent = gone | values.isinf()
+    values = torch.where(absent, 0.0, values)
+    mean = values.sum(1) / (~absent).sum(1).clamp(min=1)
+    matrix = weight.permute(2, 3, 1, 0).reshape(-1, shape.out_channels)
+    added = mean[:, None] * (gone.to(weight.dtype) @ matrix)
+    result[sample, :, row, column] += added

@@ -105,7 +105,12 @@ def _in_bands(known, missing, counts, skipped, weight, bias, shape, fill) -> Ten
         place = (slice(None), slice(None), *rectangle)
         part = bands.input_slices(rectangle, shape)
         here = (known[part], missing[part], counts[place])
-        made = _filled(*here, weight, bias, bare, fill, F.conv2d)
+        partial = (counts[place] > 0) & ~skipped[place]
+        if fill == "mean" and bands.few(partial, bare):
+            made = _dense(here[0], weight, bias, bare, F.conv2d)
+            bands.add_means(made, *here[:2], partial, weight, bare)
+        else:
+            made = _filled(*here, weight, bias, bare, fill, F.conv2d)
         result[place] = torch.where(gone[place], float("nan"), made)
     return result
 

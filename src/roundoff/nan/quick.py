@@ -15,8 +15,13 @@ def crossover(shape: ConvShape) -> float:
     See benchmarks/nan_conv.py for the measurements.
     """
     cells = shape.window // shape.in_channels
-    if min(shape.in_channels, shape.out_channels) < 16:
-        return 0.35
+    fewest = min(shape.in_channels, shape.out_channels)
+    if fewest < 4:
+        return 0.95  # vectors of channels are mostly empty
+    if max(shape.dilation) > 1:
+        return 0.6
+    if fewest < 16:
+        return 0.5
     if cells == 1:
         return 0.25
     return 0.12 if cells < 25 else 0.04
