@@ -137,8 +137,8 @@ def _blend2(x, y0, y1, wy, x0, x1, wx, out, start, stop, key, rounder):
         upper, lower = wy[0, row], wy[1, row]
         target = out[plane, row]
         base = np.uint64(item * width)
-        for j in range(width):
-            word = element_word(key, base + np.uint64(j))
+        for j in range(np.uint64(width)):
+            word = element_word(key, base + j)
             target[j] = _square(
                 top,
                 bottom,
@@ -169,8 +169,8 @@ def _blend1(x, x0, x1, wx, out, start, stop, key, rounder):
     for row in range(start, stop):
         source_row, target = x[row], out[row]
         base = np.uint64(row * width)
-        for j in range(width):
-            word = element_word(key, base + np.uint64(j))
+        for j in range(np.uint64(width)):
+            word = element_word(key, base + j)
             a = mul(source_row[x1[j]], wx[1, j], word, 0, rounder)
             target[j] = fma(source_row[x0[j]], wx[0, j], a, word, 1, rounder)
 
@@ -196,8 +196,8 @@ def _blend3(x, z, wz, y, wy, xs, wx, out, start, stop, key, rounder):
         upper, lower = wy[0, row], wy[1, row]
         target = out[plane, d, row]
         base = np.uint64(item * width)
-        for j in range(width):
-            word = element_word(key, base + np.uint64(j))
+        for j in range(np.uint64(width)):
+            word = element_word(key, base + j)
             i0, i1, w0, w1 = xs[0, j], xs[1, j], wx[0, j], wx[1, j]
             a = _square(f0, f1, i0, i1, w0, w1, upper, lower, word, 0, rounder)
             b = _square(b0, b1, i0, i1, w0, w1, upper, lower, word, 6, rounder)

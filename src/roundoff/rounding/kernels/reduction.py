@@ -46,6 +46,7 @@ def _fold(levels, width, group, power, own, position, rounder):
 def _cascade(x, stride, groups, width, levels, own, rounder):
     """Sum x[g·stride + i] over g into levels[0, i], as PyTorch's multi_row_sum."""
     levels[:] = np.float32(0)
+    low = levels[0]
     power = level_power(groups)
     step = np.int64(1) << power
     group = np.int64(0)
@@ -53,18 +54,18 @@ def _cascade(x, stride, groups, width, levels, own, rounder):
         for _ in range(step):
             row = x[group * stride : group * stride + width]
             base = np.uint64(group * stride)
-            for i in range(width):
-                word = element_word(own, base + np.uint64(i))
-                levels[0, i] = add(levels[0, i], row[i], word, 0, rounder)
+            for i in range(np.uint64(width)):
+                word = element_word(own, base + i)
+                low[i] = add(low[i], row[i], word, 0, rounder)
             group += np.int64(1)
         last = (group - np.int64(1)) * stride
         _fold(levels, width, group, power, own, last, rounder)
     while group < groups:
         row = x[group * stride : group * stride + width]
         base = np.uint64(group * stride)
-        for i in range(width):
-            word = element_word(own, base + np.uint64(i))
-            levels[0, i] = add(levels[0, i], row[i], word, 0, rounder)
+        for i in range(np.uint64(width)):
+            word = element_word(own, base + i)
+            low[i] = add(low[i], row[i], word, 0, rounder)
         group += np.int64(1)
     end = derived_key(own, 1)
     for level in range(1, LEVELS):

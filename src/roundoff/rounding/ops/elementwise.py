@@ -196,10 +196,20 @@ _EXTENDED = {
     "asinh": np.arcsinh,
     "acosh": np.arccosh,
     "atanh": np.arctanh,
-    **{
-        name: getattr(np, name)
-        for name in ["sin", "cos", "tan", "sinh", "cosh", "tanh", "exp2", "expm1", "log", "log2", "log10", "log1p", "rad2deg", "deg2rad"]
-    },
+    "sin": np.sin,
+    "cos": np.cos,
+    "tan": np.tan,
+    "sinh": np.sinh,
+    "cosh": np.cosh,
+    "tanh": np.tanh,
+    "exp2": np.exp2,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "rad2deg": np.rad2deg,
+    "deg2rad": np.deg2rad,
 }
 
 

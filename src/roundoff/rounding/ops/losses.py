@@ -129,3 +129,18 @@ def smooth_error_backward(call: Call, grad, x, target, reduction, width):
     edge = torch.sign(distance) * bound
     slope = torch.where(distance.abs() < width, slope, edge)
     return spread(r, r.mul(slope, grad), x, reduction)
+
+
+@operator("aten.binary_cross_entropy_with_logits.default")
+def binary_cross_entropy_with_logits(
+    call: Call, x, target, weight=None, pos_weight=None, reduction=MEAN
+):
+    """(1 - t)·x - (1 + (w - 1)·t)·log sigmoid(x), w the weight of positives."""
+    r = Arithmetic(call)
+    log_sigmoid = call.run(torch.ops.aten.log_sigmoid_forward.default, x)[0]
+    if pos_weight is not None:
+        factor = r.add(r.mul(r.sub(pos_weight, 1.0), target), 1.0)
+        log_sigmoid = r.mul(log_sigmoid, factor)
+    rest = r.mul(r.sub(torch.ones_like(target), target), x)
+    loss = r.sub(rest, log_sigmoid)
+    return reduced(r, call, loss if weight is None else r.mul(loss, weight), reduction)

@@ -83,6 +83,23 @@ def average_pool(
     dims = {"avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3}[
         call.func.overloadpacket.__name__
     ]
+    axes, divisor = pooled_windows(
+        x, dims, kernel, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
+    return _average(call, x, axes, divisor, np.ones_like(divisor))
+
+
+def pooled_windows(
+    x: torch.Tensor,
+    dims: int,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> tuple[list[Window], np.ndarray]:
+    """Windows of each pooled axis, and the divisor of each output (3-D)."""
     kernel, padding = _spread(kernel, dims), _spread(padding, dims)
     stride = _spread(stride, dims) if stride not in ((), [], None) else kernel
     axes = [
@@ -94,7 +111,7 @@ def average_pool(
     divisor = padded if count_include_pad else inside
     if divisor_override:
         divisor = np.full_like(divisor, divisor_override)
-    return _average(call, x, axes, divisor, np.ones_like(divisor))
+    return axes, divisor
 
 
 operator(
@@ -104,7 +121,14 @@ operator(
 
 @operator("aten._adaptive_avg_pool2d.default", "aten._adaptive_avg_pool3d.default")
 def adaptive_average_pool(call: Call, x: torch.Tensor, size: list[int]) -> torch.Tensor:
-    """Mean over windows that share the axis evenly: one division per pooled axis."""
+    """Mean over windows that share the axis evenly: two divisions."""
+    return _average(call, x, *adaptive_windows(x, size))
+
+
+def adaptive_windows(
+    x: torch.Tensor, size: Any
+) -> tuple[list[Window], np.ndarray, np.ndarray]:
+    """Windows per axis, the divisor of all axes but the last, and of the last."""
     dims = len(size)
     axes = []
     for d in range(dims):
@@ -114,4 +138,4 @@ def adaptive_average_pool(call: Call, x: torch.Tensor, size: list[int]) -> torch
     lengths = [edge[1] - edge[0] for edge, _ in axes]
     first = _outer([*lengths[:-1], np.ones_like(lengths[-1])])
     last = _outer([*[np.ones_like(n) for n in lengths[:-1]], lengths[-1]])
-    return _average(call, x, axes, first, last)
+    return axes, first, last
