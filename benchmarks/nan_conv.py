@@ -15,7 +15,8 @@ LOSS. All contestants get the same memory allocator settings (large blocks are r
 
 Wall time by default; on a busy machine processor time of one thread (--cpu-time
 --threads 1) is steadier. 1x1 convolutions on one thread flatter us: PyTorch does not
-call oneDNN there. The published comparison (a scalar loop with and without NaN) is --history.
+call oneDNN there. The published comparison, a scalar loop with and without NaN, is
+--history.
 """
 
 import argparse
