@@ -2,7 +2,7 @@
 """Run a command in Roundoff's own environment, which is made on the first call.
 
     python3 bootstrap.py snakemake --cores 2     the default workflow, to the report
-    python3 bootstrap.py pytest                  the tests
+    python3 bootstrap.py pytest -n 2             the tests, on two cores
 
 Needs Python 3.11 or newer and a network for the first call. The environment is the
 folder `.venv` beside this file: every package pinned and checked by hash

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 
+# One worker runs them all: they share the undisturbed study.
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
 def processes_of(study, script: str) -> list[int]:
     """Processes that run a script of the workflow for this study."""
     found = []

@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 
+# One worker runs them all: they share the undisturbed study.
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
 def refused(study, *words, arguments=()):
     start = time.monotonic()
     done = study.run(*arguments, check=False)

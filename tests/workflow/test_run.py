@@ -10,6 +10,10 @@ import pytest
 from roundoff import layout
 
 
+# One worker runs them all: they share the undisturbed study.
+pytestmark = pytest.mark.xdist_group("workflow")
+
+
 def sample(study, instrument, run, kind="stat-logit_statmap", subject="01"):
     name = f"sub-{subject}_rec-{instrument}_run-{run}_{kind}"
     return study.folder / f"results/tiny/sub-{subject}/anat/{name}.nii.gz"
