@@ -24,8 +24,10 @@ LISTS = [ROOT / "requirements.txt", ROOT / "requirements-torch.txt"]
 
 def main() -> int:
     """Make the environment if it is not current, then run the command in it."""
-    if sys.version_info < (3, 11):
-        sys.exit(f"Roundoff needs Python 3.11 or newer; this is {sys.version.split()[0]}")
+    if sys.version_info < (3, 11):  # noqa: UP036 (told in words, before anything fails)
+        sys.exit(
+            f"Roundoff needs Python 3.11 or newer; this is {sys.version.split()[0]}"
+        )
     command = sys.argv[1:]
     if not command or command[0] in ("-h", "--help"):
         print(__doc__)

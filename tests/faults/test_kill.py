@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-
 # One worker runs them all: they share the undisturbed study.
 pytestmark = pytest.mark.xdist_group("workflow")
 
