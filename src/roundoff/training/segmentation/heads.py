@@ -61,10 +61,9 @@ def pseudo_labelled_head(
 
 def save_head(head: Head, path: Path) -> None:
     """Store a head (.npz: image, labels, name)."""
-    with atomic_path(path) as temporary:
-        np.savez_compressed(
-            temporary, image=head.image, labels=head.labels, name=head.name
-        )
+    arrays = {"image": head.image, "labels": head.labels, "name": head.name}
+    with atomic_path(path) as temporary, open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
 
 
 def load_head(path: Path) -> Head:

@@ -37,3 +37,4 @@ def save_weights(network: nn.Module, view: str, path: Path, recipe: dict) -> Non
     }
     with atomic_path(path) as temporary:
         save_file(tensors, temporary, metadata)
+        temporary.chmod(0o644)  # safetensors lets the owner alone read
