@@ -37,7 +37,12 @@ def train(args: argparse.Namespace) -> None:
         maps, args.poses, args.shapes, args.poses_of_shape, args.seed, report=report
     )
     typical = typical_means(heads[0]) if heads else None
-    recipe = Recipe(steps=args.steps, learning_rate=args.learning_rate, seed=args.seed)
+    recipe = Recipe(
+        steps=args.steps,
+        coarse_steps=args.coarse_steps,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+    )
     stated = asdict(recipe) | {
         "heads": list(maps),
         "poses": args.poses,
@@ -96,8 +101,14 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--poses", type=int, default=40, help="a head (%(default)s)")
     fit.add_argument("--shapes", type=int, default=8, help="maps (%(default)s)")
     fit.add_argument("--poses-of-shape", type=int, default=4, help="(%(default)s)")
-    fit.add_argument("--steps", type=int, default=450, help="(%(default)s)")
-    fit.add_argument("--learning-rate", type=float, default=4e-3, help="(%(default)s)")
+    fit.add_argument("--steps", type=int, default=2600, help="(%(default)s)")
+    fit.add_argument(
+        "--coarse-steps",
+        type=int,
+        default=2400,
+        help="of them on every second voxel (%(default)s)",
+    )
+    fit.add_argument("--learning-rate", type=float, default=7e-4, help="(%(default)s)")
     fit.add_argument("--seed", type=int, default=1, help="(%(default)s)")
 
     judge = commands.add_parser("evaluate", help="overlap of pairs never seen")

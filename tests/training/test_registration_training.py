@@ -28,6 +28,7 @@ TINY = Recipe(
     decoder=(8, 8),
     final=(),
     steps=45,
+    coarse_steps=0,
     learning_rate=1e-2,
     log_every=15,
     save_every=20,
@@ -40,7 +41,7 @@ class OnePair:
     def __init__(self, pair):
         self.pair = pair
 
-    def draw(self, step):
+    def draw(self, step, every=1):
         return self.pair
 
 
@@ -62,7 +63,8 @@ def test_shapes_fill_an_ellipsoid_in_air(seed):
 
 def test_poses_keep_the_labels_and_differ():
     labels = draw_shapes(BOX, np.random.default_rng(1))
-    poses = draw_poses(labels, 2, np.random.default_rng(2))
+    poses, points = draw_poses(labels, 2, np.random.default_rng(2))
+    assert points.shape == (2, 3, 16, 16, 16)
     assert set(np.unique(poses)) <= set(np.unique(labels))
     assert (poses[0] != poses[1]).mean() > 0.02
 
@@ -91,10 +93,25 @@ def test_a_head_may_lose_what_lies_outside_its_structures():
     poses = np.zeros((2, 16, 16, 16), np.uint8)
     poses[:, 2:14, 2:14, 2:14] = 3
     poses[:, 5:11, 5:11, 5:11] = 1
-    family = Family("head", poses, 2)
+    family = Family("head", poses, np.zeros((2, 3, 8, 8, 8), np.float32), 2)
     pair = Pairs([family], strip=1.0, cut=0.0).draw(0)
     assert set(np.unique(pair.moving_labels)) == {0, 1}
     assert pair.moving_shares.shape == (2, 8, 8, 8)
+
+
+def test_coarse_pairs_keep_labels_and_points_together():
+    labels = np.zeros((64, 64, 80), np.uint8)
+    labels[20:40, 20:40, 30:50] = 1
+    poses, points = draw_poses(labels, 2, np.random.default_rng(0))
+    pair = Pairs([Family("shapes", poses, points, 1)]).draw(0, every=2)
+    assert pair.moving.shape == (32, 32, 32)
+    assert pair.moving_points.shape == (3, 16, 16, 16)
+    # Where a block is all inside the structure, its points come from there (mm).
+    inside = pair.fixed_shares[0] == 1
+    found = pair.fixed_points[:, inside]
+    low, high = found.amin(1), found.amax(1)
+    assert (low >= torch.tensor([57.0, 57, 87])).all()
+    assert (high <= torch.tensor([120.0, 120, 150])).all()
 
 
 def test_label_shares_sum_to_the_volume():
@@ -134,7 +151,7 @@ def test_training_warps_as_the_model_does():
 
 
 def test_same_seed_same_weights(families):
-    recipe = Recipe(encoder=(2, 2), decoder=(2, 2), final=(), steps=2)
+    recipe = Recipe(encoder=(2, 2), decoder=(2, 2), final=(), steps=2, coarse_steps=1)
     one, two = (train(Pairs(families), recipe).state_dict() for _ in range(2))
     assert all(torch.equal(one[k], two[k]) for k in one)
 
@@ -159,6 +176,7 @@ def test_training_raises_the_overlap(trained):
     gain = table["dice_after"] - table["dice_before"]
     assert list(table["step"]) == [15, 30, 45]
     assert gain[-1] > max(gain[0], 0.02)
+    assert table["distance_ratio"][-1] < table["distance_ratio"][0]
 
 
 def test_overlap_of_known_maps():

@@ -8,7 +8,7 @@ from roundoff.training.segmentation.appearance import bias_field
 from roundoff.training.segmentation.warps import gaussian_blur
 
 LOW, HIGH = 0.1, 0.9  # of the mean intensity of a label
-ALIKE = 0.85  # probability that both images have nearly the same contrast
+ALIKE = 0.9  # probability that both images have nearly the same contrast
 
 
 def draw_means(
@@ -20,10 +20,10 @@ def draw_means(
     per label, as scans of one kind do. `typical`: means to stay near in most of them.
     """
     first = rng.uniform(LOW, HIGH, labels)
-    if typical is not None and rng.random() < 0.6:
+    if typical is not None and rng.random() < 0.8:
         first = typical + rng.normal(0, 0.06, labels)
     if rng.random() < ALIKE:
-        second = first + rng.normal(0, 0.04, labels)
+        second = first + rng.normal(0, 0.03, labels)
     else:
         second = rng.uniform(LOW, HIGH, labels)
     first[0] = second[0] = 0

@@ -27,3 +27,8 @@ def dice_loss(moved: Tensor, fixed: Tensor) -> Tensor:
 def gradient_penalty(field: Tensor) -> Tensor:
     """Mean square of the forward differences of a field (3, d, h, w)."""
     return torch.stack([field.diff(dim=d).square().mean() for d in (1, 2, 3)]).mean()
+
+
+def distance(moving: Tensor, fixed: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean square distance of two maps of points (3, d, h, w)."""
+    return (weight * (moving - fixed).square().sum(0)).sum() / weight.sum()

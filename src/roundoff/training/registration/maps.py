@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
 from roundoff.models.synthmorph.prepare import box_at, head_offset
 from roundoff.training.registration.shapes import draw_shapes
@@ -15,11 +16,11 @@ from roundoff.training.segmentation.warps import sample
 MM, BOX = 3.0, (64, 64, 80)
 """Voxel size (mm) and voxels, LIA order, of the box the demo network works on."""
 POSES = Deformations(
-    rotation=8.0,
-    scale=0.08,
+    rotation=5.0,
+    scale=0.06,
     stretch=0.04,
     shear=0.03,
-    shift=7.0,
+    shift=4.0,
     velocity=5.0,
     knots=(5, 12),
     mirror=0.0,
@@ -31,11 +32,13 @@ POSES = Deformations(
 class Family:
     """Poses (N, D, H, W) uint8 of one map; labels above `structures` are not scored.
 
-    These are the tissues outside the brain; air is 0.
+    These are the tissues outside the brain; air is 0. `points` (N, 3, D/2, H/2, W/2)
+    float32: where each block of 2 x 2 x 2 voxels comes from in the map, mm.
     """
 
     name: str
     poses: np.ndarray
+    points: np.ndarray
     structures: int
 
 
@@ -48,15 +51,17 @@ def anatomy_map(head: Head) -> np.ndarray:
 
 def draw_poses(
     labels: np.ndarray, count: int, rng: np.random.Generator, mm: float = MM
-) -> np.ndarray:
-    """Random poses of a map of voxel size `mm`: (count, D, H, W) uint8."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random poses of a map of voxel size `mm`, and their points: see `Family`."""
     poses = np.empty((count, *labels.shape), np.uint8)
+    origins = np.empty((count, 3, *(n // 2 for n in labels.shape)), np.float32)
     source = torch.from_numpy(labels).float()[None]
     middle = np.array(labels.shape) / 2 * mm
-    for pose in poses:
+    for pose, origin in zip(poses, origins, strict=True):
         points, _ = random_points(rng, labels.shape, mm, middle, POSES)
         pose[:] = sample(source, points / mm, "nearest")[0].numpy()
-    return poses
+        origin[:] = F.avg_pool3d(points.movedim(-1, 0), 2).numpy()
+    return poses, origins
 
 
 def draw_families(
@@ -77,11 +82,11 @@ def draw_families(
     families = []
     for name, (labels, structures) in heads.items():
         drawn = draw_poses(labels, poses, rng)
-        families.append(Family(name, drawn, structures))
+        families.append(Family(name, *drawn, structures))
         report(f"{poses} poses of {name}")
     for number in range(shapes):
         labels = draw_shapes(box, rng)
         drawn = draw_poses(labels, poses_of_shape, rng)
-        families.append(Family(f"shapes{number}", drawn, int(labels.max())))
+        families.append(Family(f"shapes{number}", *drawn, int(labels.max())))
     report(f"{shapes} maps of shapes")
     return families

@@ -13,11 +13,13 @@ from roundoff.training.registration.maps import Family
 from roundoff.training.segmentation.appearance import cut_away
 from roundoff.training.segmentation.generator import Head
 
+MULTIPLE = 16  # of the sides, for four poolings
+
 
 @dataclass(frozen=True)
 class Pair:
     """Images (D, H, W) in 0-1, their label maps (uint8), and of each the label
-    shares (L, D/2, H/2, W/2)."""
+    shares (L, D/2, H/2, W/2) and origins (3, D/2, H/2, W/2) in their common map."""
 
     moving: Tensor
     fixed: Tensor
@@ -25,6 +27,8 @@ class Pair:
     fixed_labels: np.ndarray
     moving_shares: Tensor
     fixed_shares: Tensor
+    moving_points: Tensor
+    fixed_points: Tensor
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,12 @@ class Pairs:
     cut: float = 0.3
     seed: int = 0
 
-    def draw(self, step: int) -> Pair:
-        """Pair number `step`."""
+    def draw(self, step: int, every: int = 1) -> Pair:
+        """Pair number `step`, from every so-manieth voxel of the maps."""
         rng = np.random.default_rng([self.seed, step])
         family, is_head = self._family(rng)
         one, two = rng.choice(len(family.poses), 2, replace=False)
-        maps = [family.poses[one], family.poses[two]]
+        maps = [coarsened(family.poses[k], every) for k in (one, two)]
         if is_head and rng.random() < self.strip:
             maps = [np.where(m > family.structures, 0, m) for m in maps]
         count = max(int(family.poses.max()), family.structures) + 1
@@ -62,7 +66,9 @@ class Pairs:
                 (maps[side] > 0) & (maps[side] <= family.structures)
             )
             images[side] = cut_away(images[side], brain, rng)
-        return Pair(*images, *maps, *(label_shares(m, family.structures) for m in maps))
+        shares = (label_shares(m, family.structures) for m in maps)
+        points = (coarse_points(family.points[k], every) for k in (one, two))
+        return Pair(*images, *maps, *shares, *points)
 
     def _family(self, rng: np.random.Generator) -> tuple[Family, bool]:
         shapes = [f for f in self.families if f.name.startswith("shapes")]
@@ -70,6 +76,30 @@ class Pairs:
         is_head = bool(heads) and (not shapes or rng.random() < self.anatomy)
         chosen = heads if is_head else shapes
         return chosen[rng.integers(len(chosen))], is_head
+
+
+def coarsened(labels: np.ndarray, every: int) -> np.ndarray:
+    """Every so-manieth voxel, cropped around the middle to sides divisible by 16."""
+    if every == 1:
+        return labels
+    coarse = labels[(slice(every // 2, None, every),) * 3]
+    return coarse[middle(coarse.shape, MULTIPLE)]
+
+
+def coarse_points(points: np.ndarray, every: int) -> Tensor:
+    """The points (3, d, h, w) that belong to `coarsened` labels."""
+    pooled = F.avg_pool3d(torch.from_numpy(points), every)
+    if every == 1:
+        return pooled
+    return pooled[:, *middle(pooled.shape[1:], MULTIPLE // 2)]
+
+
+def middle(shape: tuple[int, ...], multiple: int) -> tuple[slice, ...]:
+    """The middle of an array, with sides divisible by `multiple`."""
+    lost = [n % multiple for n in shape]
+    return tuple(
+        slice(k // 2, n - (k - k // 2)) for k, n in zip(lost, shape, strict=True)
+    )
 
 
 def label_shares(labels: np.ndarray, structures: int) -> Tensor:

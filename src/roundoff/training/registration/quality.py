@@ -85,8 +85,8 @@ def compare_shapes(network: Registration, count: int, seed: int) -> Iterator[Ove
     """Pairs of random shapes; the seed must not be the training's."""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        poses = draw_poses(draw_shapes(BOX, rng), 2, rng)
-        family = Family("shapes", poses, int(poses.max()))
+        poses, points = draw_poses(draw_shapes(BOX, rng), 2, rng)
+        family = Family("shapes", poses, points, int(poses.max()))
         pair = Pairs([family], seed=seed).draw(number)
         name = f"shapes{number}"
         yield compare_heads(
