@@ -142,11 +142,13 @@ def test_one_object_cannot_be_active_twice():
 
 def test_a_second_thread_needs_its_own_object_and_gets_its_own_draws():
     rounding, failures, results = RandomRounding(), [], {}
+    # Made before the threads: drawing weights uses one generator for all of them.
+    networks = {name: model() for name in ("shared", "own", "mine")}
 
     def work(name, own):
         try:
             with own:
-                results[name] = model()(X)
+                results[name] = networks[name](X)
         except RuntimeError as error:
             failures.append(str(error))
 
@@ -156,7 +158,7 @@ def test_a_second_thread_needs_its_own_object_and_gets_its_own_draws():
         thread.join()
         own = threading.Thread(target=work, args=("own", RandomRounding(seed=5)))
         own.start()
-        mine = model()(X)
+        mine = networks["mine"](X)
         own.join()
     assert len(failures) == 1
     assert "already active" in failures[0]
