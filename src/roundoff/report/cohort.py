@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from roundoff.figures import distributions, regions
+from roundoff.figures import distributions, regions, style
 from roundoff.report.study import Study
 from roundoff.report.subject import caption_of
 from roundoff.uncertainty.summary import WHOLE, over_subjects
@@ -41,9 +41,19 @@ def draw_bits_overview(path: Path, bits: pd.DataFrame, lines: list[str]) -> None
 
 def draw_dice_overview(path: Path, found: pd.DataFrame, lines: list[str]) -> None:
     """Min Dice per region over subjects, one series per model."""
+    if found.empty:
+        _say_no_labels(path, lines)
+        return
     table = over_subjects(found, "min_dice", ["model", "region"])
     title = "Agreement of the samples over all subjects"
     regions.min_dice(path, table, title, lines, series="model")
+
+
+def _say_no_labels(path: Path, lines: list[str]) -> None:
+    with style.picture(path, 8.6, 1.6) as figure:
+        style.heading(figure, "No labels to compare", lines)
+        words = "None of these models gives a label map, so there is no Dice."
+        figure.text(0.02, 0.12, words)
 
 
 def _read(path: str, model: str, subject: str) -> pd.DataFrame:
