@@ -1,9 +1,10 @@
-"""Demo weights of FONDUE and SynthMorph, trained anew: `snakemake train_demo_more`.
+"""Demo weights of FONDUE, trained anew: `snakemake train_demo_more`.
 
-Not part of the default target: about a quarter of an hour of processor time. The
-weights appear in results/train_demo/ with the logs of their training; to ship them,
-copy them over those in src/roundoff/models/demo/ and put SHA-256 and size into the
-source table.
+Not part of the default target: about ten minutes of processor time. The weights appear
+in results/train_demo/ with the log of their training; to ship them, copy them over
+those in src/roundoff/models/demo/ and put SHA-256 and size into the source table.
+Rule demo_synthmorph trains a small registration network, of which no weights are
+shipped: so short a training hardly registers.
 """
 
 FONDUE_HEADS = ["bold5000_csi3", "ds000240_sub01", "mni6_t1w"]
@@ -50,4 +51,3 @@ rule demo_synthmorph:
 rule train_demo_more:
     input:
         rules.demo_fondue.output.weights,
-        rules.demo_synthmorph.output.weights,
