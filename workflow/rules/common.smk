@@ -227,9 +227,10 @@ def study_arguments(wildcards) -> str:
 
 def published_tables(wildcards) -> list[str]:
     """The published tables; where they come from, if one is missing."""
-    tables = [
-        Path(CONFIG.published_folder) / name for name in PUBLISHED_TABLES.values()
-    ]
+    # Here, because it imports pandas and scipy, which no other target needs to plan.
+    from roundoff.uncertainty.published import FILES, missing_table
+
+    tables = [Path(CONFIG.published_folder) / name for name in FILES.values()]
     for table in tables:
         if not table.is_file():
             raise WorkflowError(missing_table(table))
