@@ -3,16 +3,14 @@
 import json
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from roundoff.atomic import atomic_path
 from roundoff.training.segmentation.classes import (
     TABLE,
     freesurfer_ids,
     sagittal_expansion,
 )
+from roundoff.training.weights import write_weights
 
 
 def save_weights(network: nn.Module, view: str, path: Path, recipe: dict) -> None:
@@ -21,10 +19,6 @@ def save_weights(network: nn.Module, view: str, path: Path, recipe: dict) -> Non
     Metadata values are JSON text: `classes` (FreeSurfer ids of the full set),
     `sagittal_expansion` (class of the sagittal network for each of them), `recipe`.
     """
-    tensors = {
-        key: (value.float() if value.is_floating_point() else value).contiguous()
-        for key, value in network.state_dict().items()
-    }
     metadata = {
         "model": "FastSurferVINN, demo weights: not for clinical or quantitative use",
         "view": view,
@@ -33,8 +27,5 @@ def save_weights(network: nn.Module, view: str, path: Path, recipe: dict) -> Non
         "sagittal_expansion": json.dumps(sagittal_expansion()),
         "base_resolution": json.dumps(2.0),
         "recipe": json.dumps(recipe),
-        "torch": torch.__version__,
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
-        temporary.chmod(0o644)  # safetensors lets the owner alone read
+    write_weights(network, path, metadata)
