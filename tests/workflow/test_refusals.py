@@ -6,7 +6,6 @@ import time
 import numpy as np
 import pytest
 
-
 # One worker runs them all: they share the undisturbed study.
 pytestmark = pytest.mark.xdist_group("workflow")
 

@@ -9,7 +9,6 @@ import pytest
 
 from roundoff import layout
 
-
 # One worker runs them all: they share the undisturbed study.
 pytestmark = pytest.mark.xdist_group("workflow")
 
