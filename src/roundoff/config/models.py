@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from roundoff.config.section import Section
 
 Identifier = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[A-Za-z0-9]+$")]
 Instrument = Literal["native", "ieee"]
@@ -12,11 +14,7 @@ Mode = Literal[
 ]  # fmt: skip
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Subject(_Strict):
+class Subject(Section):
     """One T1-weighted volume."""
 
     id: Identifier
@@ -36,7 +34,7 @@ class Subject(_Strict):
         return self
 
 
-class Bids(_Strict):
+class Bids(Section):
     """Subjects from a BIDS folder."""
 
     dir: str
@@ -46,7 +44,7 @@ class Bids(_Strict):
     session: Identifier | None = None
 
 
-class Native(_Strict):
+class Native(Section):
     """Settings of the native random rounding."""
 
     mode: Mode = "random"
@@ -54,7 +52,7 @@ class Native(_Strict):
     strict: bool = True
 
 
-class Embeddings(_Strict):
+class Embeddings(Section):
     """Settings of the target `embeddings`."""
 
     model: str = "fastsurfer_demo"
@@ -63,7 +61,7 @@ class Embeddings(_Strict):
     samples: int = Field(10, ge=2)
 
 
-class Config(_Strict):
+class Config(Section):
     """Everything a user decides about a run."""
 
     subjects: list[Subject] | str = Field(
