@@ -150,5 +150,9 @@ def _cat(tensors, dim=0):
 
 @handles(F.interpolate)
 def _interpolate(x, *args, **kwargs):
-    """Resizing spreads NaN to its neighbours, so they are counted anew."""
-    return Carried.of(F.interpolate(x.plain(), *args, **kwargs), x.follow)
+    """Resizing spreads NaN to its neighbours, so they are counted anew.
+
+    In the default layout: PyTorch's channels-last kernel does not give back a constant
+    it is given (it weighs four pixels at once), which would undo ties.
+    """
+    return Carried.of(F.interpolate(x.plain().contiguous(), *args, **kwargs), x.follow)

@@ -27,6 +27,7 @@ def nan_conv2d(
     *,
     threshold: float,
     fill: Fill = "mean",
+    compiled: bool = True,
 ) -> Tensor:
     """Convolution of [N, C, H, W] that may hold NaN.
 
@@ -39,12 +40,23 @@ def nan_conv2d(
 
     Every sample is on its own. Without NaN the result is `F.conv2d`'s. Half precision
     with NaN is computed in float32 and rounded at the end. Gradients are finite where
-    the output is. Raises TypeError and ValueError for bad arguments.
+    the output is. `compiled` False: PyTorch only. Raises TypeError and ValueError for
+    bad arguments.
     Rules: arXiv 2601.17180, with the corrections told in docs/nan_operations.md.
     """
     check_input(x, 2)
     return _conv(
-        x, weight, bias, stride, padding, dilation, groups, threshold, fill, F.conv2d
+        x,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        threshold,
+        fill,
+        F.conv2d,
+        compiled,
     )
 
 
@@ -59,24 +71,46 @@ def nan_conv3d(
     *,
     threshold: float,
     fill: Fill = "mean",
+    compiled: bool = True,
 ) -> Tensor:
     """`nan_conv2d` for [N, C, D, H, W]."""
     check_input(x, 3)
     return _conv(
-        x, weight, bias, stride, padding, dilation, groups, threshold, fill, F.conv3d
+        x,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        threshold,
+        fill,
+        F.conv3d,
+        compiled,
     )
 
 
 def _conv(
-    x, weight, bias, stride, padding, dilation, groups, threshold, fill, convolve
+    x,
+    weight,
+    bias,
+    stride,
+    padding,
+    dilation,
+    groups,
+    threshold,
+    fill,
+    convolve,
+    compiled,
 ) -> Tensor:
     check_threshold(threshold)
     if fill not in ("mean", "zero"):
         raise ValueError(f"fill must be 'mean' or 'zero', not {fill!r}")
     shape = conv_shape(x, weight.shape, stride, padding, dilation, groups)
-    quick = skip_windows(x, weight, bias, shape, threshold, fill)
-    if quick is not None:
-        return quick
+    if compiled:
+        quick = skip_windows(x, weight, bias, shape, threshold, fill)
+        if quick is not None:
+            return quick
     missing = x.detach().isnan()
     if not bool(missing.any()):
         return _dense(x, weight, bias, shape, convolve)

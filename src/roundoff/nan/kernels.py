@@ -123,9 +123,14 @@ def _without(reason: str) -> None:
 
 
 def usable(x: Tensor) -> bool:
-    """Whether the kernels can take this tensor."""
+    """Whether the kernels can take this tensor.
+
+    Under a dispatch mode they step aside: random rounding and whatever else listens to
+    PyTorch's operators would see nothing of their arithmetic.
+    """
     return (
-        x.device.type == "cpu"
+        torch._C._len_torch_dispatch_stack() == 0
+        and x.device.type == "cpu"
         and x.dtype == torch.float32
         and 0 < x.shape[1] <= MOST_CHANNELS
         and x.numel() > 0

@@ -167,6 +167,7 @@ class _NaNConv:
     """Adds `threshold` and `fill` to a convolution of PyTorch."""
 
     _function = None
+    compiled = True  # False: PyTorch only
 
     def __init__(self, *args, threshold: float, fill: Fill = "mean", **kwargs):
         super().__init__(*args, **kwargs)
@@ -190,6 +191,7 @@ class _NaNConv:
             self.groups,
             threshold=self.threshold,
             fill=self.fill,
+            compiled=self.compiled,
         )
 
     def extra_repr(self) -> str:

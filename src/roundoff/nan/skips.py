@@ -174,14 +174,17 @@ def nan_counts(x: Tensor, shape: ConvShape) -> Tensor:
 
 
 def skip_mask(counts: Tensor, shape: ConvShape, threshold: float) -> Tensor:
-    """Windows whose NaN ratio reaches the threshold; divided first, in float64."""
-    return counts.to(torch.float64) / shape.window >= threshold
+    """Windows whose NaN ratio reaches the threshold: count / size >= T in float64.
+
+    Compared by counts, so that random rounding of tensor operations decides nothing.
+    """
+    return counts >= least_skipped_count(shape.window, threshold)
 
 
 def least_skipped_count(window: int, threshold: float) -> int:
     """The smallest count of NaN that is skipped: count / window >= threshold.
 
-    window + 1 where nothing is. The division is the one of `skip_mask`.
+    window + 1 where nothing is. Divided first, in float64 (never T times the size).
     """
     guess = min(max(int(threshold * window) - 1, 0), window)
     while guess <= window and guess / window < threshold:
