@@ -145,6 +145,14 @@ class Config(Section):
             "one slice (the one with most brain when `slice` is left out)."
         ),
     )
+    datasets: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "Image classification data sets you have already: name (mnist,\n"
+            "fashion_mnist, cifar10, cifar100, svhn) to file or folder. The first\n"
+            "three are fetched where this is silent."
+        ),
+    )
     published_folder: str = Field(
         "../shared/reference/published",
         description=(
