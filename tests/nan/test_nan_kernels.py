@@ -12,7 +12,7 @@ from torch.nn import functional as F
 import roundoff.nan as rn
 from roundoff.nan import kernels
 from roundoff.nan.carried import Carried, plain
-from roundoff.nan.engine import Pending, convolve
+from roundoff.nan.engine import Pending
 from roundoff.nan.layers import ConvertedConv2d, ConvertedConv3d, Settings
 from roundoff.nan.skips import conv_shape
 from roundoff.nan.ties import TieRule
@@ -331,28 +331,6 @@ def test_weights_changed_after_the_first_call_are_seen():
     with torch.inference_mode():
         after = plain(layer(made))
     torch.testing.assert_close(after, 2 * before, equal_nan=True)
-
-
-@pytest.mark.parametrize("dims", [2, 3])
-@pytest.mark.parametrize("background", [0.0, 0.7])
-@torch.inference_mode()
-def test_copied_background_has_the_bits_of_computed_background(dims, background):
-    torch.manual_seed(1)
-    make = nn.Conv2d if dims == 2 else nn.Conv3d
-    layers = [make(3, 20, 3, padding=1), make(20, 18, 3, padding=1)]
-    x = torch.full((2, 3, *(20,) * dims), background)
-    x[0, :, 6:12, 6:12] = torch.rand(x[0, :, 6:12, 6:12].shape)
-    x[1, :, 10:12, 3:12] = torch.rand(x[1, :, 10:12, 3:12].shape)
-    y, z = Carried.of(x, follow_background=True), Carried.of(x)
-    for conv in layers:
-        copying = converted(conv, mode="exact", always_skip=True)
-        y = torch.relu(convolve(copying, y, True))
-        assert copying.count.skipped > 0.2 * copying.count.total
-        where = ((1,) * dims, (1,) * dims, (1,) * dims)
-        data = plain(z)
-        out = run(data, conv.weight, conv.bias, where, 2.0, "mean")[0][0]
-        z = torch.relu(out)
-        assert torch.equal(plain(y), z)
 
 
 def test_kernels_refuse_what_they_cannot_take():

@@ -2,12 +2,11 @@
 
 A `Carried` tensor knows how many channels of each pixel are NaN, so that no layer has
 to look for them, and where every channel is NaN the values themselves are left
-unwritten. It may also know its background: the pixels that all hold the same values.
+unwritten. It may also know its background: the pixels that have seen nothing else.
 Functions it does not know get an ordinary tensor with every NaN in place.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,47 +14,14 @@ from torch.utils._pytree import tree_map
 
 from roundoff.nan import kernels
 
-LEAST_BACKGROUND = 0.02  # a smaller share of the pixels is not worth following
-
-
-@dataclass(frozen=True)
-class Background:
-    """Pixels with the same values in every channel, per sample."""
-
-    same: Tensor  # uint8 [N, *plane]: 1 where the pixel is background
-    values: Tensor  # [N, C]: what it holds there
-
-    @classmethod
-    def read(cls, same: Tensor, data: Tensor) -> "Background":
-        """The background of `data`, whose pixels `same` are known to be alike."""
-        place = same.flatten(1).argmax(1)
-        samples = torch.arange(len(place))
-        return cls(same, data.flatten(2)[samples, :, place].contiguous())
-
-    def zero(self) -> Tensor:
-        """uint8 [N]: samples whose background is zero, as padding is."""
-        return (self.values == 0).all(1).to(torch.uint8)
-
-
-def find_background(data: Tensor) -> Background | None:
-    """The pixels equal, to the last bit, to the first pixel of their sample."""
-    values = data.flatten(2)[:, :, 0].contiguous()
-    maps = [
-        kernels.alike(sample, value)
-        for sample, value in zip(data.split(1), values, strict=True)
-    ]
-    same = torch.cat(maps)
-    if values.isnan().any() or same.float().mean() < LEAST_BACKGROUND:
-        return None
-    return Background(same, values)
-
 
 class Carried(Tensor):
     """float32 [N, C, *plane], channels last, with its NaN counted beside it.
 
-    `counts`: uint16 [N, *plane], or None without any NaN. `background`: see
-    `Background`, or None. `pending`: a convolution not yet run, to which the layers
-    behind it may still add their work.
+    `counts`: uint16 [N, *plane], or None without any NaN. `background`: uint8
+    [N, *plane], 1 where the pixel has seen nothing but the network's background, or
+    None (see `roundoff.nan.background`). `pending`: a convolution not yet run, to which
+    the layers behind it may still add their work.
     """
 
     @staticmethod
@@ -63,28 +29,21 @@ class Carried(Tensor):
         """`data` with channels last in memory, or a `pending` convolution."""
         made = Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=torch.float32)
         made._data, made.counts, made.background = data, counts, background
-        made.pending, made.exposed, made.follow = pending, False, background is not None
+        made.pending, made.exposed = pending, False
         return made
 
     @classmethod
-    def of(cls, x: Tensor, follow_background: bool = False) -> "Carried":
-        """Wrap a tensor: its NaN are counted, once; with `follow`, its background."""
+    def of(cls, x: Tensor) -> "Carried":
+        """Wrap a tensor: its NaN are counted, once."""
         if isinstance(x, Carried):
             x._refresh()
             return x
         data = kernels.channels_last(x.detach())
-        background = find_background(data) if follow_background else None
-        made = cls(data.shape, data, _counts(data), background)
-        made.follow = follow_background
-        return made
+        return cls(data.shape, data, _counts(data))
 
     def like(self, data: Tensor) -> "Carried":
         """What a function of each value by itself made of this tensor's values."""
-        made = Carried(data.shape, data, self.counts)
-        made.follow = self.follow
-        if self.background is not None:
-            made.background = Background.read(self.background.same, data)
-        return made
+        return Carried(data.shape, data, self.counts, self.background)
 
     @property
     def values(self) -> Tensor:
@@ -118,8 +77,7 @@ class Carried(Tensor):
         """Count again if a function that may write into it has seen the memory."""
         if self.exposed:
             self.exposed = False
-            self.counts = _counts(self._data)
-            self.background = find_background(self._data) if self.follow else None
+            self.counts, self.background = _counts(self._data), None
 
     @classmethod
     def __torch_function__(cls, function, types, args=(), kwargs=None):

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from roundoff.nan import kernels
-from roundoff.nan.carried import HANDLERS, Background, Carried
+from roundoff.nan.carried import HANDLERS, Carried
 
 
 def handles(*functions: Callable) -> Callable:
@@ -102,8 +102,7 @@ def _maximum(a, b):
     else:
         values, counts = kernels.maxout(a.values, a.counts, b.values, b.counts)
         made = Carried(a.shape, values, counts)
-    made.follow = a.follow
-    made.background = joint_background(a, b, made.values)
+    made.background = joint_background(a, b)
     return made
 
 
@@ -113,23 +112,23 @@ def _ready(x: Carried) -> None:
     Carried.of(x)
 
 
-def joint_background(a: Carried, b: Carried, result: Tensor) -> Background | None:
-    """The background of an elementwise function of two tensors."""
-    if a.background is None or b.background is None:
+def joint_background(*tensors: Carried) -> Tensor | None:
+    """The background of an elementwise function of tensors."""
+    masks = [t.background for t in tensors]
+    if any(mask is None for mask in masks):
         return None
-    return Background.read(a.background.same & b.background.same, result)
+    return torch.stack(masks).amin(0)
 
 
 def _wrapped(x, like: Carried):
     if not isinstance(x, Tensor) or x.shape != like.shape or not kernels.usable(x):
         return NotImplemented
-    return Carried.of(x, like.follow)
+    return Carried.of(x)
 
 
 @handles(torch.cat, torch.concat, torch.concatenate)
 def _cat(tensors, dim=0):
     tensors = list(tensors)
-    first = next(t for t in tensors if isinstance(t, Carried))
     if dim != 1 or any(not isinstance(t, Carried) for t in tensors):
         return NotImplemented
     parts = [t.plain() for t in tensors]
@@ -140,12 +139,7 @@ def _cat(tensors, dim=0):
     if any(t.counts is not None for t in tensors):
         known = [t.counts.int() for t in tensors if t.counts is not None]
         counts = sum(known).to(torch.uint16)
-    result = Carried(made.shape, made, counts)
-    result.follow = first.follow
-    if all(t.background is not None for t in tensors):
-        same = torch.stack([t.background.same for t in tensors]).amin(0)
-        result.background = Background.read(same, made)
-    return result
+    return Carried(made.shape, made, counts, joint_background(*tensors))
 
 
 @handles(F.interpolate)
@@ -155,4 +149,10 @@ def _interpolate(x, *args, **kwargs):
     In the default layout: PyTorch's channels-last kernel does not give back a constant
     it is given (it weighs four pixels at once), which would undo ties.
     """
-    return Carried.of(F.interpolate(x.plain().contiguous(), *args, **kwargs), x.follow)
+    made = Carried.of(F.interpolate(x.plain().contiguous(), *args, **kwargs))
+    if x.background is not None:
+        seen = F.interpolate(1.0 - x.background[:, None].float(), *args, **kwargs)
+        # Weights below zero (bicubic) may cancel: such a mask is not to be trusted.
+        if bool((seen >= 0).all()):
+            made.background = (seen[:, 0] == 0).to(torch.uint8)
+    return made

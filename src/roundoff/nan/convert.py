@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from roundoff.nan.background import Follower
 from roundoff.nan.carried import Carried
 from roundoff.nan.checks import check_threshold
 from roundoff.nan.convolution import Fill
@@ -161,6 +162,10 @@ class ConvertedModel(nn.Module):
         self.settings = settings
         self.output = output
         self.train(model.training)
+        exact = settings.exact or settings.mode == "exact"
+        self._follower = None
+        if exact and settings.compiled:
+            self._follower = Follower(self.convolutions(), maps=settings.maps)
 
     def __getattr__(self, name: str):
         try:
@@ -176,7 +181,10 @@ class ConvertedModel(nn.Module):
                 "eval() before using a converted network"
             )
         with _FunctionalPools(self.settings):
-            result = self.model(*args, **kwargs)
+            if self._follower is None:
+                result = self.model(*args, **kwargs)
+            else:
+                result = self._follower.run(self.model, args, kwargs)
         if isinstance(result, Carried):
             counts, result = result.known_counts(), result.plain()
             if counts is None:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from roundoff.nan import kernels
-from roundoff.nan.carried import Background, Carried
+from roundoff.nan.background import Compact, Record, active
+from roundoff.nan.carried import Carried
 from roundoff.nan.carried_ops import joint_background
 from roundoff.nan.quick import crossover, takes
-from roundoff.nan.skips import ConvShape, conv_shape
+from roundoff.nan.skips import conv_shape
 
 KEPT = 4  # an output position that the kernels leave as it is
 NEAR = 0.15  # crossover up to which the kernels compute all that has NaN
@@ -34,6 +35,7 @@ class Pending:
     statistics: tuple | None = None  # of a batch norm: mean, variance, weight, bias
     eps: float = 0.0
     counted: list = field(default_factory=list)  # shared: a convolution counts once
+    record: Record | None = None  # what this convolution makes of background
 
     def can_normalise(self) -> bool:
         """Whether a batch norm can still be folded into the weights."""
@@ -53,7 +55,7 @@ class _Run:
 
     def __init__(self, pending: Pending, other: Carried | None):
         self.conv, self.source, self.other = pending.conv, pending.source, other
-        self.counted = pending.counted
+        self.counted, self.record = pending.counted, pending.record
         self.weights = prepared(self.conv, pending.statistics, pending.eps)
         self.data, conv = self.source.values, self.conv
         self.shape = conv_shape(
@@ -62,18 +64,20 @@ class _Run:
 
     def result(self) -> Carried:
         """Plan, choose a way, run, and count."""
-        source, back = self.source, self.source.background
+        source, back = self.source, self._background()
         if source.counts is None and back is None:
             self._count(None)
             return self._dense()
+        if self.record is not None and self.record.recording and back is not None:
+            self._count(None)
+            return self._recorded()
         plan = kernels.Plan(
             self.data.shape,
             self.shape,
             self.conv.threshold,
             self.conv.fill,
             source.counts,
-            back and back.same,
-            back and back.zero(),
+            back,
         )
         limit = crossover(self.shape)
         # Correcting oneDNN where there is NaN takes passes over the whole input: where
@@ -85,6 +89,25 @@ class _Run:
             return self._skipping(plan)
         self._count(plan, kernels.SKIPPED)
         return self._corrected(plan) if source.counts is not None else self._dense()
+
+    def _background(self) -> Tensor | None:
+        """The background of the input, if it is known what becomes of it here."""
+        record, source = self.record, self.source
+        if record is None or (record.recording and source.counts is not None):
+            return None
+        return source.background if record.recording or record.output else None
+
+    def _recorded(self) -> Carried:
+        """All windows by the kernels, and the outcome remembered."""
+        plan = kernels.Plan(self.data.shape, self.shape, 2.0, self.conv.fill)
+        values, counts = plan.run(self.data, self.weights.packed)
+        made = Carried(values.shape, values)
+        if counts.view(torch.int16).any():
+            made.counts = counts
+        else:
+            self.record.output = Compact.of(values)
+            made.background = torch.ones_like(counts, dtype=torch.uint8)
+        return made if self.other is None else torch.maximum(made, self.other)
 
     def _count(self, plan: kernels.Plan | None, *saved: int) -> None:
         if self.counted:
@@ -101,50 +124,28 @@ class _Run:
             conv.skipped = mask[:, None]
 
     def _skipping(self, plan: kernels.Plan) -> Carried:
-        back = self.source.background
-        constant = self._constant(plan) if plan.totals[kernels.COPIED] else None
-        other = self.other
+        output, other = self.record and self.record.output, self.other
+        copied = bool(plan.totals[kernels.COPIED])
         values, counts = plan.run(
             self.data,
             self.weights.packed,
             other=None if other is None else other.values,
             other_counts=None if other is None else other.counts,
-            constant=constant,
+            constant=(output.values, output.classes) if copied else None,
         )
         kept = self.source.counts is None and (other is None or other.counts is None)
         clean = kept and not counts.view(torch.int16).any()
         made = Carried(values.shape, values, None if clean else counts)
-        made.follow = self.source.follow
-        if back is not None and constant is not None:
-            same = (plan.kind == kernels.COPIED).to(torch.uint8)
-            made.background = Background(same, constant)
+        if copied:
+            made.background = (plan.kind == kernels.COPIED).to(torch.uint8)
             if other is not None:
-                made.background = joint_background(made, other, values)
+                made.background = joint_background(made, other)
         return made
-
-    def _constant(self, plan: kernels.Plan) -> Tensor:
-        """Output [N, O] of a window of nothing but background, by the same kernel."""
-        values = self.source.background.values[:, :, None, None, None]
-        window = values.expand(*values.shape[:2], *_three(self.shape.kernel))
-        window = kernels.channels_last(window)
-        single = ConvShape(
-            self.shape.out_channels,
-            self.shape.in_channels,
-            _three(self.shape.kernel),
-            (1, 1, 1),
-            (1, 1, 1),
-            1,
-            (0, 0, 0),
-            (0, 0, 0),
-        )
-        lone = kernels.Plan(window.shape, single, 2.0, self.conv.fill)
-        return lone.run(window, self.weights.packed)[0].flatten(1)
 
     def _dense(self) -> Carried:
         """oneDNN; the background, if any, is no longer followed."""
         result = self._onednn(self.data)
         made = Carried(result.shape, result)
-        made.follow = self.source.follow
         if self.other is None:
             return made
         return torch.maximum(made, self.other)
@@ -168,7 +169,6 @@ class _Run:
             self.data, self.weights.packed, kind=kind, out=result, out_counts=counts
         )
         made = Carried(result.shape, result, counts)
-        made.follow = self.source.follow
         return made if self.other is None else torch.maximum(made, self.other)
 
 
@@ -216,14 +216,14 @@ def _folded(conv, statistics, eps) -> tuple[Tensor, Tensor | None]:
 
 def convolve(conv: nn.Module, x: Tensor, follow_background: bool) -> Carried:
     """The output of a converted convolution, to be computed when it is needed."""
-    source = Carried.of(x, follow_background)
-    _ = source.values
+    unknown = not isinstance(x, Carried) or x.exposed
+    source = Carried.of(x)
+    data, references = source.values, active() if follow_background else None
+    record = None if references is None else references.record(conv)
+    if record is not None and unknown:
+        source.background = record.background_of(data, source.counts is not None)
     conv_out = conv_shape(
         source, conv.weight.shape, conv.stride, conv.padding, conv.dilation, 1
     ).output(source.shape[2:])
     shape = (source.shape[0], conv.out_channels, *conv_out)
-    return Carried(shape, pending=Pending(conv, source))
-
-
-def _three(kernel: tuple[int, ...]) -> tuple[int, ...]:
-    return (1,) * (3 - len(kernel)) + kernel
+    return Carried(shape, pending=Pending(conv, source, record=record))

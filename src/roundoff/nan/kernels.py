@@ -35,7 +35,6 @@ class _Plan(Structure):
         ("shape", POINTER(_ConvShape)),
         ("counts", c_void_p),
         ("same", c_void_p),
-        ("zero", c_void_p),
         ("kind", c_void_p),
         ("totals", c_int64 * 4),
     )
@@ -55,6 +54,7 @@ class _Conv(Structure):
                 "other",
                 "other_counts",
                 "constant",
+                "classes",
                 "out",
                 "out_counts",
             )
@@ -181,7 +181,6 @@ class Plan:
         fill: str,
         counts: Tensor | None = None,
         same: Tensor | None = None,
-        zero: Tensor | None = None,
     ):
         self.counts, self.out_shape = (
             counts,
@@ -200,7 +199,6 @@ class Plan:
             ctypes.pointer(self._shape),
             _address(counts),
             _address(same),
-            _address(zero),
             _address(self.kind),
         )
         _check(library().roundoff_plan(byref(job)))
@@ -217,7 +215,7 @@ class Plan:
         *,
         other: Tensor | None = None,
         other_counts: Tensor | None = None,
-        constant: Tensor | None = None,
+        constant: tuple[Tensor, Tensor] | None = None,
         kind: Tensor | None = None,
         out: Tensor | None = None,
         out_counts: Tensor | None = None,
@@ -226,17 +224,19 @@ class Plan:
         """Convolve the active positions; returns output and its NaN per pixel.
 
         `other`: tensor of the output's shape whose maximum with the result is taken.
-        `constant` [N, O]: the output of windows of nothing but background. `kind`: in
-        place of the plan's own. `out`, `out_counts`: written where given.
+        `constant`: outputs [classes, O] of windows of nothing but background, and the
+        class of each output position, int32 [*plane]. `kind`: in place of the plan's
+        own. `out`, `out_counts`: written where given.
         """
         self._shape.write_nan = write_nan
         out = empty(self.out_shape, x) if out is None else out
         out_counts = empty_counts(self.out_shape) if out_counts is None else out_counts
         kind = self.kind if kind is None else kind
-        tensors = (x, self.counts, kind, *packed, other, other_counts, constant)
+        tensors = (x, self.counts, kind, *packed, other, other_counts)
+        constant = (None, None) if constant is None else constant
         job = _Conv(
             ctypes.pointer(self._shape),
-            *[_address(t) for t in (*tensors, out, out_counts)],
+            *[_address(t) for t in (*tensors, *constant, out, out_counts)],
         )
         _check(library().roundoff_conv(byref(job)))
         return out, out_counts

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from roundoff.nan import kernels
-from roundoff.nan.carried import Background, Carried, PoolIndices, plain
+from roundoff.nan.background import worth_following
+from roundoff.nan.carried import Carried, PoolIndices, plain
 from roundoff.nan.checks import sizes
 from roundoff.nan.convolution import Fill
 from roundoff.nan.engine import convolve, fits
@@ -71,10 +72,8 @@ def _pooled(x: Tensor, settings: Settings, kernel, stride, padding, ceil_mode):
     elif exact:
         return None  # nothing above -inf somewhere: PyTorch gives -inf
     made = Carried(values.shape, values, gone)
-    made.follow = x.follow
     if x.background is not None and not aggressive:
-        same = _min_pool(x.background.same, windows)
-        made.background = Background.read(same, values)
+        made.background = worth_following(_min_pool(x.background, windows))
 
     def indices() -> Tensor:
         where = (kernel, stride, padding, ceil_mode)
@@ -146,7 +145,6 @@ def unpool(x: Tensor, indices: Tensor, settings: Settings, kernel, stride, size,
                 x.values, x.counts, indices.cells, windows.kernel, wanted
             )
             made = Carried(values.shape, values, counts)
-            made.follow = x.follow
             if not counts.view(torch.int16).any():
                 made.counts = None
             return made

@@ -27,7 +27,8 @@ typedef struct {
     const float *bias;      /* [blocks * block] */
     const float *other;     /* maximum is taken with it, or NULL */
     const uint16_t *other_counts;
-    const float *constant; /* [n][o]: output of a window of background, or NULL */
+    const float *constant;  /* [classes][o]: outputs of windows of background, or NULL */
+    const int32_t *classes; /* of every output position of a sample */
     float *out;
     uint16_t *out_counts;
 } conv_job;
@@ -36,7 +37,6 @@ typedef struct {
     const conv_shape *shape;
     const uint16_t *counts;
     const uint8_t *same; /* 1 where an input pixel is background, or NULL */
-    const uint8_t *zero; /* [n]: 1 where that background is zero, as padding is */
     uint8_t *kind;
     int64_t totals[4];
 } plan_job;
