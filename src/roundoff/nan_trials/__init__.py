@@ -1,0 +1,1 @@
+"""Time trials of the NaN operations against PyTorch's own."""
