@@ -2,11 +2,19 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
-from roundoff.images.save import save_labels, save_map, save_sidecar
-from roundoff.inference import Sample, run_sample
+from roundoff.images.save import save_labels, save_map, save_sidecar, sidecar_of
+from roundoff.inference import Sample, check_weights, run_sample
 from roundoff.instruments import get_instrument
+from roundoff.instruments.rerun import (
+    needs_valgrind,
+    note_libraries,
+    own_place,
+    place,
+    rerun,
+)
 from roundoff.scripting import add_model, assignments, model_of, progress, run
 
 
@@ -14,19 +22,37 @@ def main() -> None:
     """Parse the command line, run the sample, write maps, labels and sidecars."""
     args = parse()
     spec = model_of(args)
-    instrument = get_instrument(args.instrument, **args.settings)
-    sample = Sample(args.subject, args.model, args.instrument, args.sample, args.seed)
     weights = {role: Path(path) for role, path in assignments(args.weight).items()}
+    outputs = assignments(args.output)
+    if needs_valgrind(args.instrument, args.settings):
+        check_weights(spec, weights)
+        spec.build(weights)  # loads every library the child will load
+        under_valgrind(args, [Path(path) for path in outputs.values()])
+        return
+    instrument = get_instrument(args.instrument, **args.settings)
+    label = args.label or args.instrument
+    sample = Sample(args.subject, args.model, label, args.sample, args.seed)
     prediction, affine, record = run_sample(
         spec, sample, args.image, weights, instrument, progress(spec.name)
     )
-    outputs = assignments(args.output)
+    outputs = {role: own_place(path) for role, path in outputs.items()}
     for output in outputs.values():
         save_sidecar(output, record)
     if "labels" in outputs:
         save_labels(outputs["labels"], prediction.labels, affine)
     for name, values in prediction.maps.items():
         save_map(outputs[f"map_{name}"], values, affine)
+    note_libraries()
+
+
+def under_valgrind(args: argparse.Namespace, images: list[Path]) -> None:
+    """Run this script again under Valgrind, then put its files in their places."""
+    sidecars = [sidecar_of(image) for image in images]
+    stem = args.evidence or images[0].with_suffix("").with_suffix("")
+    evidence = rerun(
+        sys.argv, args.instrument, args.settings, args.seed, [*images, *sidecars], stem
+    )
+    place(evidence, {s: evidence.files[s] for s in sidecars})
 
 
 def parse() -> argparse.Namespace:
@@ -37,11 +63,18 @@ def parse() -> argparse.Namespace:
     add("--subject", required=True)
     add("--image", required=True, type=Path, help="conformed scan")
     add("--weight", action="append", default=[], metavar="ROLE=PATH")
-    add("--instrument", required=True, choices=["ieee", "native"])
+    add("--instrument", required=True, choices=["ieee", "native", "verrou"])
+    add("--label", help="what the sample is called; the instrument when left out")
     add("--settings", type=json.loads, default={}, help="JSON: instrument settings")
     add("--sample", required=True, type=int, help="index of the sample, from 1")
     add("--seed", required=True, type=int)
     add("--output", action="append", required=True, metavar="ROLE=PATH")
+    add(
+        "--evidence",
+        type=Path,
+        metavar="STEM",
+        help="under Valgrind: STEM_exclusions.txt and STEM_valgrind.log are kept",
+    )
     return parser.parse_args()
 
 

@@ -57,10 +57,30 @@ def run_sample(
         )
     model = spec.build(weights)
     volume = np.asarray(scan.dataobj)
+    if hasattr(instrument, "attach"):
+        instrument.attach(model.modules())
+    unperturbed = None
+    if getattr(instrument, "warm_up", False):
+        # What a first call prepares (plans, caches) shall not be perturbed.
+        with torch.inference_mode():
+            unperturbed = model.predict(volume, spec.grid.voxel_size)
     with torch.inference_mode(), instrument.sample(sample.seed) as evidence:
         prediction = model.predict(volume, spec.grid.voxel_size, progress)
+    if unperturbed is not None:
+        evidence["against_unperturbed"] = changes(unperturbed, prediction)
     record = _record(spec, sample, image, weights, instrument, prediction, evidence)
     return prediction, scan.affine, record
+
+
+def changes(before: Prediction, after: Prediction) -> dict[str, float]:
+    """Fraction of the values of each output whose bits differ between two runs."""
+    pairs = {f"map_{k}": (v, after.maps[k]) for k, v in before.maps.items()}
+    if before.labels is not None:
+        pairs["labels"] = (before.labels, after.labels)
+    return {
+        name: float(np.mean(np.asarray(a) != np.asarray(b)))
+        for name, (a, b) in pairs.items()
+    }
 
 
 def check_weights(spec: ModelSpec, weights: Mapping[str, Path]) -> None:

@@ -1,4 +1,7 @@
-"""How arithmetic is perturbed: `ieee` (not at all) and `native` (random rounding)."""
+"""How arithmetic is perturbed.
+
+`ieee` not at all, `native` by Roundoff's random rounding, `verrou` by Valgrind's tool.
+"""
 
 from roundoff.instruments.base import Instrument, get_instrument
 

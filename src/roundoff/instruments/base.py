@@ -33,9 +33,13 @@ def get_instrument(name: str, **settings: Any) -> Instrument:
     if name == "ieee":
         from roundoff.instruments.ieee import Ieee
 
-        return Ieee()
+        return Ieee(**settings)
     if name == "native":
         from roundoff.instruments.native import Native
 
         return Native(**settings)
-    raise RoundoffError(f"instrument: {name!r} is unknown. Known: ieee, native.")
+    if name == "verrou":
+        from roundoff.instruments.under_verrou import Verrou
+
+        return Verrou(**settings)
+    raise RoundoffError(f"instrument: {name!r} is unknown. Known: ieee, native, verrou.")
