@@ -152,3 +152,16 @@ def test_real_weights_extract_a_real_brain(tmp_path_factory, shared_data):
     image = torch.from_numpy(volume.astype(np.float32))[None, None] / volume.max()
     expected = run_graph(nodes, image, "prob")[0, 0].numpy()
     assert np.allclose(prediction.maps["probability"], expected, atol=2e-3)
+
+
+def test_a_slab_is_the_network_on_those_planes(graph):
+    volume = np.random.default_rng(0).random((16, 8, 32)).astype(np.float32)
+    maps = build({"network": graph}, tidy=False, slab=8).predict(volume, 2.0).maps
+    part = np.ascontiguousarray(volume[..., 12:20]) / volume.max()
+    with torch.inference_mode():
+        expected = load_network(graph)(torch.from_numpy(part)[None, None])[0, 0]
+    assert np.array_equal(maps["logit"][..., 12:20], expected.numpy())
+    assert not maps["logit"][..., :12].any()
+    assert not maps["probability"][..., 20:].any()
+    with pytest.raises(RoundoffError, match="slab is 12"):
+        build({"network": graph}, slab=12)

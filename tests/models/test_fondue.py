@@ -117,7 +117,7 @@ def test_inner_size_fits_five_poolings_and_holds_the_slice(pixels, zoom):
 
 def test_released_channels_are_in_plane_shifts():
     volume = torch.rand(3, 4, 9)
-    slices = stack(volume, slice(1, 3), 7, "released")
+    slices = stack(volume, torch.arange(1, 3), 7, "released")
     assert slices.shape == (2, 7, 4, 9)
     padded = np.pad(volume.numpy(), ((0, 0), (0, 0), (3, 3)), mode="edge")
     for channel in range(7):
@@ -126,7 +126,7 @@ def test_released_channels_are_in_plane_shifts():
 
 def test_neighbouring_slices_are_an_option():
     volume = torch.rand(9, 4, 5)
-    slices = stack(volume, slice(0, 9), 7, "neighbours")
+    slices = stack(volume, torch.arange(9), 7, "neighbours")
     padded = np.pad(volume.numpy(), ((3, 3), (0, 0), (0, 0)), mode="edge")
     for channel in range(7):
         assert np.array_equal(slices[:, channel], padded[channel : channel + 9])
@@ -149,7 +149,7 @@ def test_prediction_averages_three_directions(network, checkpoint, volume):
     ):
         turned = image.permute(order)
         part = [
-            network(stack(turned, slice(s, s + 1), 7, "released"), 1.0)[0, 0]
+            network(stack(turned, torch.tensor([s]), 7, "released"), 1.0)[0, 0]
             for s in range(len(turned))
         ]
         total += torch.stack(part).permute(back)
@@ -192,6 +192,19 @@ def test_directions_can_be_left_out(checkpoint, volume):
 def test_wrong_options_are_named(checkpoint, options, message):
     with pytest.raises(RoundoffError, match=message):
         build({"network": checkpoint}, **options)
+
+
+def test_some_slices_stand_for_their_neighbours(checkpoint, volume):
+    weights = {"network": checkpoint}
+    every = build(weights, directions=["first"], batch_size=1)
+    third = build(weights, directions=["first"], batch_size=1, slices=3)
+    whole, part = (m.predict(volume, 1.0).maps["denoised"] for m in (every, third))
+    for start in range(0, len(volume), 3):
+        stop = min(start + 3, len(volume))
+        number = min(start + 1, stop - 1)
+        assert (part[start:stop] == whole[number]).all()
+    with pytest.raises(RoundoffError, match="slices is 0"):
+        build(weights, slices=0)
 
 
 def test_a_constant_volume_is_refused(checkpoint):

@@ -42,4 +42,6 @@ def get_instrument(name: str, **settings: Any) -> Instrument:
         from roundoff.instruments.under_verrou import Verrou
 
         return Verrou(**settings)
-    raise RoundoffError(f"instrument: {name!r} is unknown. Known: ieee, native, verrou.")
+    raise RoundoffError(
+        f"instrument: {name!r} is unknown. Known: ieee, native, verrou."
+    )

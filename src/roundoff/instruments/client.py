@@ -73,7 +73,7 @@ def connect(binding: Path | None = None) -> Client:
 
 
 def stub_request() -> Request:
-    """Requests by machine code. Raises OSError where the page or processor is refused."""
+    """Requests by machine code. Raises OSError where no page can be had for it."""
     if platform.machine() not in ("x86_64", "AMD64"):
         raise OSError(f"no stub for {platform.machine()}")
     rights = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC

@@ -12,6 +12,7 @@ PREFIX = re.compile(r"^(?:==|--)\d+(?:==|--) ?")
 TOP = re.compile(r"^ ?(\w[\w=>]*)\s+(\d+)\s+(\d+)\s+\(\s*\d+%\)\s*$")
 NESTED = re.compile(r"^\s+`- ([\w=>]+)\s+(\d+)\s+(\d+)\s+\(\s*\d+%\)\s*$")
 PRECISIONS = ("flt", "dbl", "ldbl")
+PROBLEM = re.compile(r"panic|unhandled instruction|ERROR \(|\bNaN\b|Invalid mode")
 
 
 @dataclass
@@ -56,7 +57,7 @@ def parse_log(text: str) -> Log:
 
 
 def split_version(version: str) -> tuple[str, str]:
-    """("3.26.0", "2.7.0") from "3.26.0+verrou-2.7.0"; empty where no Verrou is named."""
+    """("3.26.0", "2.7.0") from "3.26.0+verrou-2.7.0"; "" where no Verrou is named."""
     valgrind, _, verrou = version.partition("verrou-")
     return valgrind.strip(" +.-").removeprefix("valgrind-"), verrou.strip()
 
@@ -79,7 +80,7 @@ def _header(log: Log, line: str) -> None:
         log.unused.append(f"{found[1]}\t{found[2]}")
     elif found := re.match(r"EXCLUDE DETECTED: (.*\S)\s*$", line):
         log.detected.append(found[1])
-    elif len(log.problems) < 20 and re.search(r"panic|unhandled instruction|ERROR \(|NaN|Inf\b", line):
+    elif len(log.problems) < 20 and PROBLEM.search(line):
         log.problems.append(line.strip())
 
 

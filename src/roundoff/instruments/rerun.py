@@ -60,7 +60,7 @@ def needs_valgrind(instrument: str, settings: Mapping[str, Any]) -> bool:
 
 
 def own_place(path: str | Path) -> Path:
-    """Where this process shall write a file: at its place, or in the driver's folder."""
+    """Where this process shall write a file: its place, or the driver's folder."""
     told = inside()
     return Path(told["folder"]) / Path(path).name if told else Path(path)
 
@@ -102,7 +102,7 @@ def rerun(
 
 
 def place(evidence: Evidence, sidecars: Mapping[Path, Path]) -> None:
-    """Complete the sidecars, then move the images; `sidecars`: place to child's file."""
+    """Complete the sidecars (place to child's file), then move the images."""
     for path, made in sidecars.items():
         record = json.loads(made.read_text())
         record["Evidence"] = record.get("Evidence", {}) | evidence.record

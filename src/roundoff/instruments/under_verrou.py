@@ -52,11 +52,11 @@ class Verrou:
     """Verrou's perturbation of this process, from the first `sample` block on."""
 
     name = "verrou"
-    warm_up = True
 
     def __init__(self, **settings: Any) -> None:
         """Settings of the section `verrou` of the configuration."""
         self.options = Settings.of(settings)
+        self.warm_up = bool(settings.get("warm_up"))
         self._client: Client | None = None
         self._on = False
         self._modules: dict[str, Any] = {}
@@ -103,7 +103,7 @@ class Verrou:
         evidence["perturbed_operations"] = (after - before) % 2**32
 
     def _switch_on(self) -> None:
-        """Start instrumentation and see it act on a division, or leave with a status."""
+        """Start instrumentation and see it act on a division, or leave at once."""
         self._client = require_valgrind()
         self._client.request(requests.START)
         before = self._client.request(requests.COUNT_INSTRUMENTED)

@@ -19,12 +19,20 @@ class BrainExtraction:
 
     Maps: `logit` (before the sigmoid) and `probability`. Labels: 1 where the
     probability exceeds 0.5, as the package's script has it; with `tidy`, which is
-    ours, only the largest component (faces touching), its holes filled.
+    ours, only the largest component (faces touching), its holes filled. With `slab`,
+    only so many planes through the middle of the last axis are computed; the rest is 0.
     """
 
-    def __init__(self, network: BrainExtractionUNet, *, tidy: bool = True):
+    def __init__(
+        self,
+        network: BrainExtractionUNet,
+        *,
+        tidy: bool = True,
+        slab: int | None = None,
+    ):
         self.network = network
         self.tidy = tidy
+        self.slab = slab
 
     def modules(self) -> Mapping[str, BrainExtractionUNet]:
         """The one network."""
@@ -43,8 +51,13 @@ class BrainExtraction:
         tell = progress or (lambda fraction, words: None)
         tell(0.0, "brain extraction")
         image = torch.from_numpy(volume.astype(np.float32))[None, None]
-        logit = self.network(image / image.max())
-        probability = torch.sigmoid(logit)
+        planes = _planes(volume.shape[2], self.slab)
+        part = (image / image.max())[..., planes].contiguous()
+        computed = self.network(part)
+        logit = torch.zeros_like(image)
+        probability = torch.zeros_like(image)
+        logit[..., planes] = computed
+        probability[..., planes] = torch.sigmoid(computed)
         mask = (probability > 0.5)[0, 0].numpy()
         tell(1.0, "brain extraction")
         maps = {"logit": logit, "probability": probability}
@@ -63,6 +76,13 @@ def tidied(mask: np.ndarray) -> np.ndarray:
     return ndimage.binary_fill_holes(components == largest)
 
 
+def _planes(count: int, slab: int | None) -> slice:
+    if slab is None or slab >= count:
+        return slice(0, count)
+    first = (count - slab) // 2
+    return slice(first, first + slab)
+
+
 def _check(volume: np.ndarray) -> None:
     if volume.ndim != 3 or any(side % FACTOR for side in volume.shape):
         raise RoundoffError(
@@ -73,11 +93,20 @@ def _check(volume: np.ndarray) -> None:
         raise RoundoffError("brain extraction: the volume holds no positive value")
 
 
-def build(weights: Mapping[str, Path], *, tidy: bool = True) -> BrainExtraction:
-    """Factory of the registry: `weights["network"]` is the package's `graph.pb`."""
+def build(
+    weights: Mapping[str, Path], *, tidy: bool = True, slab: int | None = None
+) -> BrainExtraction:
+    """Factory of the registry: `weights["network"]` is the package's `graph.pb`.
+
+    `slab`: see `BrainExtraction`. Raises RoundoffError for one that does not fit.
+    """
+    if slab is not None and (not isinstance(slab, int) or slab < 1 or slab % FACTOR):
+        raise RoundoffError(
+            f"option slab is {slab!r}, expected a multiple of {FACTOR} planes"
+        )
     if "network" not in weights:
         raise RoundoffError(
             "models.deepbrain.weights: the role 'network' is missing; "
             "it names the data source with graph.pb"
         )
-    return BrainExtraction(load_network(weights["network"]), tidy=tidy)
+    return BrainExtraction(load_network(weights["network"]), tidy=tidy, slab=slab)

@@ -26,6 +26,7 @@ class Denoiser:
     the slice and three on either side. Beyond a border the border repeats.
     `base_resolution`: pixel size (mm) the network was trained at, 1 as released; with
     scans of that pixel size the inner grid is as large as it was in training.
+    `step` > 1 runs every step-th slice only and uses its values for its neighbours.
     Map: `denoised`, in the unit `intensity` names (the input's range or a fixed one).
     """
 
@@ -38,6 +39,7 @@ class Denoiser:
         directions: Sequence[str] = tuple(ORDERS),
         batch_size: int = 2,
         base_resolution: float = 1.0,
+        step: int = 1,
     ):
         self.network = network
         self.stacking = stacking
@@ -45,6 +47,7 @@ class Denoiser:
         self.directions = tuple(directions)
         self.batch_size = batch_size
         self.base_resolution = base_resolution
+        self.step = step
 
     def modules(self) -> Mapping[str, FondueLT]:
         """The one network."""
@@ -66,12 +69,16 @@ class Denoiser:
         for direction in self.directions:
             order = ORDERS[direction]
             turned, target = image.permute(order), total.permute(order)
-            for start in range(0, len(turned), self.batch_size):
+            width = self.batch_size * self.step
+            for start in range(0, len(turned), width):
                 tell(done / count, f"{direction} direction, slice {start}")
-                part = slice(start, min(start + self.batch_size, len(turned)))
-                slices = stack(turned, part, self.network.in_channels, self.stacking)
-                target[part] += self.network(slices, zoom)[:, 0]
-                done += part.stop - part.start
+                part = slice(start, min(start + width, len(turned)))
+                numbers = centres(part, self.step)
+                slices = stack(turned, numbers, self.network.in_channels, self.stacking)
+                values = self.network(slices, zoom)[:, 0]
+                size = part.stop - part.start
+                target[part] += values.repeat_interleave(self.step, dim=0)[:size]
+                done += size
         tell(1.0, "average")
         denoised = total / len(self.directions)
         if self.intensity == "0-255":
@@ -81,19 +88,24 @@ class Denoiser:
         return Prediction(maps={"denoised": denoised.numpy()})
 
 
-def stack(volume: Tensor, part: slice, channels: int, stacking: str) -> Tensor:
-    """Slices `part` of the first axis, with their channels: (N, channels, H, W)."""
+def centres(part: slice, step: int) -> Tensor:
+    """The slice that stands for each group of `step` slices of `part`."""
+    numbers = torch.arange(part.start, part.stop, step) + step // 2
+    return numbers.clamp(max=part.stop - 1)
+
+
+def stack(volume: Tensor, numbers: Tensor, channels: int, stacking: str) -> Tensor:
+    """Slices `numbers` of the first axis, with their channels: (N, channels, H, W)."""
     half = channels // 2
     if stacking == "neighbours":
-        numbers = torch.arange(part.start, part.stop)[:, None]
-        wanted = numbers + torch.arange(-half, half + 1)
+        wanted = numbers[:, None] + torch.arange(-half, half + 1)
         wanted = wanted.clamp(0, len(volume) - 1)
         picked = volume[wanted.reshape(-1)].contiguous()
         return picked.reshape(*wanted.shape, *volume.shape[1:])
     width = volume.shape[2]
     columns = torch.arange(-half, half + 1)[:, None] + torch.arange(width)
     columns = columns.clamp(0, width - 1)
-    shifted = volume[part][:, :, columns.reshape(-1)]
+    shifted = volume[numbers][:, :, columns.reshape(-1)]
     return shifted.unflatten(2, (channels, width)).transpose(1, 2).contiguous()
 
 
@@ -115,11 +127,15 @@ def build(
     directions: Sequence[str] = tuple(ORDERS),
     batch_size: int = 2,
     base_resolution: float = 1.0,
+    slices: int = 1,
 ) -> Denoiser:
     """Factory of the registry: `network` is FONDUE_LT.pt, or weights of its shape.
 
     The defaults are what the published code does; see `FondueLT` and `Denoiser`.
+    `slices`: run every n-th slice only.
     """
+    if not isinstance(slices, int) or slices < 1:
+        raise RoundoffError(f"option slices is {slices!r}, expected 1 or more")
     if "network" not in weights:
         raise RoundoffError("FONDUE weights: the role 'network' is missing")
     _check_option("stacking", stacking, STACKING)
@@ -143,6 +159,7 @@ def build(
         directions=directions,
         batch_size=batch_size,
         base_resolution=base_resolution,
+        step=slices,
     )
 
 
