@@ -218,7 +218,7 @@ class _Job:
         if self.tool == "none":
             return record | {"perturbed_operations": 0}
         _require_action(log)
-        exclusions.check_used(rules, log.used)
+        unmet = exclusions.check_used(rules, log.used)
         late = exclusions.missing_rules(rules, libraries)
         excluded = {r.object for r in rules if r.symbol == exclusions.ANY}
         return record | {
@@ -231,6 +231,7 @@ class _Job:
             "exclusion_file": str(self._kept("exclusions.txt")),
             "exclusions_sha256": sha256_of_file(self._kept("exclusions.txt")),
             "excluded": exclusions.summary(rules, log.used),
+            "expected_rules_not_met": unmet,
             "loaded_after_the_list": late,
             "instrumented_objects": [p for p in libraries if p not in excluded],
             "problems": log.problems,
