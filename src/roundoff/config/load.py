@@ -35,6 +35,13 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     if config.embeddings.model not in registry:
         name = config.embeddings.model
         raise RoundoffError(_unknown("embeddings.model", name, list(registry)))
+    for index, name in enumerate(config.nan_sweep.models):
+        if name not in registry:
+            field = f"nan_sweep.models[{index}]"
+            raise RoundoffError(_unknown(field, name, list(registry)))
+    if config.nan_sweep.brain_model not in registry:
+        name = config.nan_sweep.brain_model
+        raise RoundoffError(_unknown("nan_sweep.brain_model", name, list(registry)))
     for name in config.model_options:
         if name not in registry:
             raise RoundoffError(_unknown("model_options", name, list(registry)))

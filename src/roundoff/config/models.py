@@ -4,10 +4,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from roundoff.config.nan_sweep import NanSweep, TimeTrials
 from roundoff.config.section import Section
+from roundoff.config.verrou import Agreement, Verrou
 
 Identifier = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[A-Za-z0-9]+$")]
-Instrument = Literal["native", "ieee"]
+Instrument = Literal["native", "verrou", "ieee"]
 Mode = Literal[
     "random", "nearness", "average", "sr", "upward", "downward", "toward_zero",
     "nearest",
@@ -99,8 +101,9 @@ class Config(Section):
     instrument: Instrument = Field(
         "native",
         description=(
-            "How arithmetic is perturbed: native (Roundoff's random rounding) or ieee\n"
-            "(not at all). The ieee control always runs beside the instrument."
+            "How arithmetic is perturbed: native (Roundoff's random rounding), verrou\n"
+            "(Valgrind's, the reference: a thousand times dearer) or ieee (not at all).\n"
+            "The ieee control always runs beside the instrument."
         ),
     )
     samples: int = Field(
@@ -129,6 +132,21 @@ class Config(Section):
             "unperturbed."
         ),
     )
+    verrou: Verrou = Field(
+        default_factory=Verrou,
+        description=(
+            "Verrou (docs/verrou.md): rounding mode, slices computed per direction\n"
+            "(null: all), layers to perturb (patterns; none: all), what is left out\n"
+            "besides (libm, numpy, rules), and where Valgrind is."
+        ),
+    )
+    agreement: Agreement = Field(
+        default_factory=Agreement,
+        description=(
+            "Target `agreement`: the same slices under native and verrou, bits against\n"
+            "bits. Says how to get Verrou where it is missing."
+        ),
+    )
     probability: float = Field(
         0.95,
         gt=0,
@@ -151,6 +169,21 @@ class Config(Section):
             "Image classification data sets you have already: name (mnist,\n"
             "fashion_mnist, cifar10, cifar100, svhn) to file or folder. The first\n"
             "three are fetched where this is silent."
+        ),
+    )
+    nan_sweep: NanSweep = Field(
+        default_factory=NanSweep,
+        description=(
+            "Target `nan_sweep`: what NaN operations skip, cost and save. Thresholds,\n"
+            "tolerances and margins are the published or usual ones unless set here\n"
+            "(docs/nan_sweep.md)."
+        ),
+    )
+    time_trials: TimeTrials = Field(
+        default_factory=TimeTrials,
+        description=(
+            "Target `time_trials`: the NaN convolution against PyTorch's own.\n"
+            "size: quick, default (minutes) or full; clock: wall or cpu."
         ),
     )
     published_folder: str = Field(
