@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from roundoff.config.nan_sweep import NanSweep, TimeTrials
+from roundoff.config.relu_zero import ReluZero
 from roundoff.config.section import Section
 from roundoff.config.verrou import Agreement, Verrou
 
@@ -184,6 +185,16 @@ class Config(Section):
         description=(
             "Target `time_trials`: the NaN convolution against PyTorch's own.\n"
             "size: quick, default (minutes) or full; clock: wall or cpu."
+        ),
+    )
+    relu_zero: ReluZero = Field(
+        default_factory=ReluZero,
+        description=(
+            "Target `relu_zero` (docs/relu_zero.md): which derivative of ReLU at 0.\n"
+            "size: demo (about 25 minutes on two cores) or published (days); device:\n"
+            "of the training; mode: of the random rounding; chunk: draws per job.\n"
+            "`draws` and `networks` (vgg11, vgg11_bn, resnet18, resnet18_bn; none in\n"
+            "the demo) replace those of the size."
         ),
     )
     published_folder: str = Field(

@@ -12,7 +12,7 @@ AR_MAGIC, AR_HEADER = b"!<arch>\n", 60
 
 
 def read_members(paths: Sequence[Path], wanted: Sequence[str]) -> dict[str, bytes]:
-    """Contents of the `wanted` members (base names), un-gzipped, from files or archives.
+    """Contents of the `wanted` members (base names), un-gzipped, from archives.
 
     `paths`: tar archives, Debian packages, or the members themselves, `.gz` or not.
     Raises `RoundoffError` naming what is missing or damaged.
