@@ -2,11 +2,20 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from roundoff.atomic import write_json
 from roundoff.instruments import get_instrument
 from roundoff.instruments.canary import run_canary
+from roundoff.instruments.rerun import (
+    load_libraries,
+    needs_valgrind,
+    note_libraries,
+    own_place,
+    place,
+    rerun,
+)
 from roundoff.scripting import run
 
 
@@ -17,8 +26,17 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, default={})
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
+    if needs_valgrind(args.instrument, args.settings):
+        load_libraries()
+        stem = args.output.parent.parent / "verrou" / f"canary_{args.output.stem}"
+        evidence = rerun(
+            sys.argv, args.instrument, args.settings, 1, [args.output], stem
+        )
+        place(evidence, evidence.files)
+        return
     instrument = get_instrument(args.instrument, **args.settings)
-    write_json(args.output, run_canary(instrument))
+    write_json(own_place(args.output), run_canary(instrument))
+    note_libraries()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from roundoff.errors import RoundoffError
 from roundoff.images.mask import head_mask
 from roundoff.images.save import save_labels, save_map, save_sidecar, sidecar_of
 from roundoff.images.stack import SampleStack
+from roundoff.instruments.control import require_spread
 from roundoff.models.base import MapSpec
 from roundoff.uncertainty.confidence import statement
 from roundoff.uncertainty.dice import PairwiseDice
@@ -45,8 +46,8 @@ class LabelUncertainty:
 def check_samples(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """The sidecars of one output over the samples, checked against each other.
 
-    Raises `RoundoffError` when a seed repeats or a sample was made from another input,
-    weights or instrument setting than the first.
+    Raises `RoundoffError` when a seed repeats, a sample was made from another input,
+    weights or instrument setting than the first, or Verrou changed nothing.
     """
     records = [json.loads(sidecar_of(path).read_text()) for path in paths]
     seeds = [record["Seed"] for record in records]
@@ -62,6 +63,7 @@ def check_samples(paths: Sequence[Path]) -> list[dict[str, Any]]:
                     f"{path}: its {key} differs from that of {paths[0]}: they are not "
                     "samples of one experiment. Delete the older ones and run again."
                 )
+    require_spread(records)
     return records
 
 

@@ -14,6 +14,8 @@ from roundoff import layout
 from roundoff.config import load_config, resolve_subjects
 from roundoff.data.sources import get_source, load_sources, source_of_file
 from roundoff.errors import RoundoffError
+from roundoff.instruments.reduction import reduce_slices
+from roundoff.instruments.roles import PLAIN, controls, roles, verrou_settings
 from roundoff.images.check import check_volumes
 from roundoff.lock import single_run
 from roundoff.models.registry import get_model
@@ -38,6 +40,13 @@ try:
         )
         for name in CONFIG.models
     }
+    if CONFIG.instrument == "verrou":
+        MODELS = {
+            name: reduce_slices(
+                spec, CONFIG.verrou.slices, CONFIG.model_options.get(name)
+            )
+            for name, spec in MODELS.items()
+        }
     # Bad scans are refused here, in the first seconds and not after hours.
     check_volumes(
         {f"subjects[{s.id}].path": Path(s.path) for s in SUBJECTS.values() if s.path},
@@ -46,9 +55,8 @@ try:
 except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
-INSTRUMENTS = {layout.CONTROL: CONFIG.control_samples}
-if CONFIG.instrument != layout.CONTROL:
-    INSTRUMENTS[CONFIG.instrument] = CONFIG.samples
+ROLES = roles(CONFIG)
+INSTRUMENTS = {label: role.samples for label, role in ROLES.items()}
 MEASURED = CONFIG.instrument
 GRIDS = {layout.grid_label(m.grid): m.grid for m in MODELS.values()}
 ARCHIVES = {s.archive: s.name for s in load_sources().values() if s.archive}
@@ -69,15 +77,38 @@ onstart:
         raise WorkflowError(str(error)) from None
 
 
-def settings(instrument: str) -> str:
-    """Settings of an instrument as JSON."""
-    section = getattr(CONFIG, instrument, None)
+def settings(label: str) -> str:
+    """Settings of the instrument of a role as JSON."""
+    if label in ROLES:
+        return json.dumps(ROLES[label].settings)
+    if label == "verrou":
+        return json.dumps(verrou_settings(CONFIG))
+    section = getattr(CONFIG, label, None)
     return json.dumps(section.model_dump() if section else {})
+
+
+def instrument_of(label: str) -> str:
+    """The instrument that makes the samples of a role."""
+    return ROLES[label].instrument if label in ROLES else label
 
 
 def runs(instrument: str) -> list[str]:
     """Labels of the samples of an instrument."""
     return [layout.sample_label(i + 1) for i in range(INSTRUMENTS[instrument])]
+
+
+def growing(amount: int):
+    """A resource that is `amount` at first and more with every attempt."""
+
+    def resource(wildcards, attempt):
+        return amount * attempt
+
+    return resource
+
+
+def sample_minutes(wildcards, attempt) -> int:
+    """Time limit of one sample; a day under Valgrind, which is far slower."""
+    return (1440 if wildcards.instrument == "verrou" else 240) * attempt
 
 
 def source_path(name: str) -> str:
@@ -148,18 +179,25 @@ def sample_outputs(wildcards, spec) -> list[str]:
     return [f"--output {a}" for a in assign(files)]
 
 
+def first_sidecar(spec, subject: str, label: str, run: str) -> str:
+    """The sidecar of one output of a sample; they all hold the same."""
+    return next(iter(layout.sample_sidecars(spec, subject, label, run).values()))
+
+
 def control_sidecars(wildcards, spec) -> list[str]:
-    """One sidecar of each control sample of a subject."""
+    """One sidecar of each sample that must equal the control."""
     return [
-        next(
-            iter(
-                layout.sample_sidecars(
-                    spec, wildcards.subject, layout.CONTROL, r
-                ).values()
-            )
-        )
-        for r in runs(layout.CONTROL)
+        first_sidecar(spec, wildcards.subject, label, run)
+        for label in controls(CONFIG)
+        for run in runs(label)
     ]
+
+
+def plain_outputs(wildcards, spec, label: str) -> list[str]:
+    """Outputs of the first sample of a role, where a plain control runs too."""
+    if PLAIN not in ROLES:
+        return []
+    return list(layout.sample_files(spec, wildcards.subject, label, "001").values())
 
 
 def samples_of(wildcards, spec) -> list[str]:

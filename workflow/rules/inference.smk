@@ -8,12 +8,16 @@ rule canary:
         "results/logs/canary/{instrument}.log",
     benchmark:
         "results/benchmarks/canary/{instrument}.tsv"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(15),
     params:
+        instrument=lambda w: instrument_of(w.instrument),
         settings=lambda w: settings(w.instrument),
     message:
         "Canary: does the instrument {wildcards.instrument} act?"
     shell:
-        'python "$SCRIPTS"/canary.py --instrument {wildcards.instrument}'
+        'python "$SCRIPTS"/canary.py --instrument {params.instrument}'
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
@@ -35,15 +39,18 @@ for model, spec in MODELS.items():
             f"results/benchmarks/infer/{model}/sub-{{subject}}_{{instrument}}_{{sample}}.tsv"
         threads: 1
         resources:
-            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            mem_mb=growing(4000),
+            runtime=sample_minutes,
         params:
             model=model,
             options=json.dumps(dict(spec.options)),
             custom=json.dumps(CONFIG.custom_models),
+            instrument=lambda w: instrument_of(w.instrument),
             settings=lambda w: settings(w.instrument),
             seed=partial(seed_of, model=model),
             weights=[f"--weight {a}" for a in assign(weight_paths(model))],
             outputs=partial(sample_outputs, spec=spec),
+            evidence=f"results/verrou/{model}/sub-{{subject}}_{{instrument}}_{{sample}}",
         message:
             f"{model}: subject {{wildcards.subject}}, {{wildcards.instrument}} "
             "sample {wildcards.sample}"
@@ -51,22 +58,32 @@ for model, spec in MODELS.items():
             'OMP_NUM_THREADS=1 python "$SCRIPTS"/infer.py --model {params.model}'
             " --options {params.options:q} --custom-models {params.custom:q}"
             " --subject {wildcards.subject} --image {input.image:q} {params.weights}"
-            " --instrument {wildcards.instrument} --settings {params.settings:q}"
-            " --sample {wildcards.sample} --seed {params.seed} {params.outputs}"
+            " --instrument {params.instrument} --label {wildcards.instrument}"
+            " --settings {params.settings:q} --sample {wildcards.sample}"
+            " --seed {params.seed} --evidence {params.evidence} {params.outputs}"
             " 2> {log:q}"
 
     rule:
         name:
             f"check_control_{model}"
         input:
-            partial(control_sidecars, spec=spec),
+            sidecars=partial(control_sidecars, spec=spec),
+            control=partial(plain_outputs, spec=spec, label=layout.CONTROL),
+            plain=partial(plain_outputs, spec=spec, label=PLAIN),
         output:
             layout.control_file(model, "{subject}"),
         log:
             f"results/logs/check_control/{model}/sub-{{subject}}.log",
         benchmark:
             f"results/benchmarks/check_control/{model}/sub-{{subject}}.tsv"
+        group:
+            "measure"
+        resources:
+            mem_mb=growing(2000),
+            runtime=growing(15),
         message:
             f"{model}: are the control samples of {{wildcards.subject}} identical?"
         shell:
-            'python "$SCRIPTS"/check_control.py --sidecars {input:q} --output {output:q} 2> {log:q}'
+            'python "$SCRIPTS"/check_control.py --sidecars {input.sidecars:q}'
+            " --control {input.control:q} --plain {input.plain:q}"
+            " --output {output:q} 2> {log:q}"

@@ -103,7 +103,7 @@ class Config(Section):
         "native",
         description=(
             "How arithmetic is perturbed: native (Roundoff's random rounding), verrou\n"
-            "(Valgrind's, the reference: a thousand times dearer) or ieee (not at all).\n"
+            "(the reference, a thousand times dearer) or ieee (not at all).\n"
             "The ieee control always runs beside the instrument."
         ),
     )
@@ -144,8 +144,8 @@ class Config(Section):
     agreement: Agreement = Field(
         default_factory=Agreement,
         description=(
-            "Target `agreement`: the same slices under native and verrou, bits against\n"
-            "bits. Says how to get Verrou where it is missing."
+            "Target `agreement`: the same slices under native and verrou, bit for\n"
+            "bit. Says how to get Verrou where it is missing."
         ),
     )
     probability: float = Field(

@@ -43,6 +43,10 @@ def run_canary(instrument: Instrument) -> dict[str, Any]:
     Returns the record; raises `RoundoffError` when the instrument did nothing, did not
     repeat, or (control) changed something.
     """
+    if instrument.name == "verrou":
+        from roundoff.instruments.verrou_canary import run_verrou_canary
+
+        return run_verrou_canary(instrument)
     runs = [sum_under(instrument, seed) for seed in (1, *SEEDS)]
     again, *sums = [total for total, _ in runs]
     count = runs[0][1]

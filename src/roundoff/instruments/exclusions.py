@@ -68,12 +68,12 @@ PARTS = (
         ("libtorch_cpu*.so*", "libmkl_*.so*"),
         "MKL's vector sin, cos, tan, erf: range reduction, out of reach of any rule "
         "for libm",
-        symbols=r"^mkl_vml_kernel_[sdcz](Sin|Cos|Tan|Erf|SinCos|CIS)",
+        symbols=r"mkl_vml_kernel_[sdcz](Sin|Cos|Tan|Erf|SinCos|CIS)I?_",
     ),
     Part(
         ("libtorch_cpu*.so*",),
         "arange and linspace compute sizes and indices in floating point",
-        symbols=r"6native.*(arange|linspace)",
+        symbols=r"6native[^\0]*?(arange|linspace)",
     ),
 )
 NUMPY = Part(

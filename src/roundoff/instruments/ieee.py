@@ -1,5 +1,6 @@
 """The control: ordinary arithmetic, one thread, the same bits every time."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -8,20 +9,31 @@ from roundoff.instruments.base import Evidence
 
 
 class Ieee:
-    """No perturbation; `under="valgrind"`: with the kernels that run under Valgrind."""
+    """No perturbation.
+
+    `under="valgrind"`: with the kernels that run under Valgrind. `kernels="avx2"`: on
+    the processor itself, capped to what Valgrind knows; made before PyTorch is used.
+    """
 
     name = "ieee"
 
     def __init__(
-        self, under: Literal["valgrind"] | None = None, **settings: Any
+        self,
+        under: Literal["valgrind"] | None = None,
+        kernels: Literal["avx2"] | None = None,
+        **settings: Any,
     ) -> None:
         """`settings`: where Valgrind is, which the driver needs and the control not."""
-        self.under = under
+        self.under, self.kernels = under, kernels
+        if kernels:
+            from roundoff.instruments.verrou import ENVIRONMENT
+
+            os.environ.update(ENVIRONMENT)
 
     def settings(self) -> Mapping[str, Any]:
         """Rounding to nearest, as the hardware does."""
-        where = {"under": self.under} if self.under else {}
-        return {"mode": "nearest", **where}
+        own = {"under": self.under, "kernels": self.kernels}
+        return {"mode": "nearest", **{k: v for k, v in own.items() if v}}
 
     @contextmanager
     def sample(self, seed: int) -> Iterator[Evidence]:

@@ -38,13 +38,9 @@ def reduce_slices(
 def computed_part(spec: ModelSpec) -> str:
     """In words, what part of the volume a model computes; empty for all of it."""
     step, slab = spec.options.get("slices", 1), spec.options.get("slab")
+    side = max(spec.grid.shape)
     if spec.factory in STEP and isinstance(step, int) and step > 1:
-        side = max(spec.grid.shape)
-        count = math.ceil(side / step)
-        return (
-            f"{count} of {side} slices in each direction, each standing for its "
-            f"{step - 1} neighbours"
-        )
-    if slab:
-        return f"a slab of {slab} planes through the middle, the rest left out"
+        return f"{math.ceil(side / step)} of {side} slices per direction"
+    if spec.factory in SLAB and slab:
+        return f"{slab} of {side} planes"
     return ""

@@ -106,6 +106,9 @@ def place(evidence: Evidence, sidecars: Mapping[Path, Path]) -> None:
     for path, made in sidecars.items():
         record = json.loads(made.read_text())
         record["Evidence"] = record.get("Evidence", {}) | evidence.record
+        known = evidence.record.items()
+        versions = {k: v for k, v in known if k in ("verrou", "valgrind")}
+        record["Instrument"] = record["Instrument"] | versions
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, record)
     for path, made in evidence.files.items():
@@ -285,6 +288,17 @@ def _die_with_parent() -> None:
     import ctypes
 
     ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
+
+
+def load_libraries() -> None:
+    """In the driver: load what every child loads, so that the rules know it."""
+    import nibabel  # noqa: F401
+    import numpy as np
+    import scipy.special  # noqa: F401
+    import torch
+
+    torch.ones(2, 2) @ torch.ones(2, 2)
+    np.ones((2, 2)) @ np.ones((2, 2))
 
 
 def note_libraries() -> None:

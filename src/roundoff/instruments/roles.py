@@ -8,6 +8,9 @@ from roundoff.layout import CONTROL
 if TYPE_CHECKING:
     from roundoff.config import Config
 
+NEAREST, PLAIN = "nearest", "plain"
+"""Controls of Verrou: its own rounding to nearest, and no Valgrind at all."""
+
 
 @dataclass(frozen=True)
 class Role:
@@ -19,10 +22,6 @@ class Role:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-NEAREST, PLAIN = "nearest", "plain"
-"""Controls of Verrou: its own rounding to nearest, and no Valgrind at all."""
-
-
 def roles(config: "Config") -> dict[str, Role]:
     """The roles of a configuration by label, controls first.
 
@@ -30,19 +29,27 @@ def roles(config: "Config") -> dict[str, Role]:
     some libraries choose other kernels; `nearest` must equal it bit for bit, and
     `plain`, the same without Valgrind, shows what Valgrind itself changes.
     """
-    found = [Role(CONTROL, "ieee", config.control_samples)]
-    if config.instrument == "native":
-        found.append(Role("native", "native", config.samples, config.native.model_dump()))
+    verrou = verrou_settings(config)
+    control = Role(CONTROL, "ieee", config.control_samples)
     if config.instrument == "verrou":
-        verrou = config.verrou.model_dump(exclude={"slices"}, exclude_none=True)
         place = {k: verrou[k] for k in ("valgrind", "library") if k in verrou}
         found = [
-            Role(CONTROL, "ieee", config.control_samples, {"under": "valgrind"} | place),
+            Role(CONTROL, "ieee", control.samples, {"under": "valgrind"} | place),
             Role(NEAREST, "verrou", 1, verrou | {"mode": "nearest"}),
-            Role(PLAIN, "ieee", 1),
+            Role(PLAIN, "ieee", 1, {"kernels": "avx2"}),
             Role("verrou", "verrou", config.samples, verrou),
         ]
+    elif config.instrument == "native":
+        native = config.native.model_dump()
+        found = [control, Role("native", "native", config.samples, native)]
+    else:
+        found = [control]
     return {role.label: role for role in found}
+
+
+def verrou_settings(config: "Config") -> dict[str, Any]:
+    """The section `verrou` as an instrument takes it."""
+    return config.verrou.model_dump(exclude={"slices"}, exclude_none=True)
 
 
 def controls(config: "Config") -> list[str]:

@@ -27,8 +27,9 @@ class _Section:
 def function_names(library: Path, pattern: str) -> list[str]:
     """Names of the functions of a 64-bit ELF file that match, sorted.
 
-    `pattern`: a regular expression searched for in the raw (mangled) names. Raises
-    `RoundoffError` when the file is no such library.
+    `pattern`: a regular expression searched for in the raw (mangled) names, which are
+    one text with a zero byte after each: no anchors, and `[^\\0]` for any character.
+    Raises `RoundoffError` when the file is no such library.
     """
     search = re.compile(pattern.encode())
     found = set()

@@ -1,5 +1,8 @@
 """The methods paragraph of a paper, written from what was really run."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from roundoff import __version__
 from roundoff.report.study import Study
 
@@ -18,6 +21,8 @@ def methods_paragraph(study: Study) -> str:
     networks = "; ".join(f"{m.title} ({m.weights_kind})" for m in study.models)
     if instrument["name"] == "ieee":
         how = "without any perturbation (IEEE arithmetic)"
+    elif instrument["name"] == "verrou":
+        how = _verrou(instrument)
     else:
         rule = MODES.get(instrument["mode"], instrument["mode"])
         how = (
@@ -39,4 +44,24 @@ def methods_paragraph(study: Study) -> str:
         f"coefficient over all {n * (n - 1) // 2} pairs of samples; entropy uses the "
         f"natural logarithm. Software: Roundoff {__version__}, PyTorch "
         f"{versions['torch']}, Numba {versions['numba']}, Python {versions['python']}."
+    )
+
+
+def _verrou(instrument: Mapping[str, Any]) -> str:
+    rule = MODES.get(instrument["mode"], instrument["mode"])
+    versions = f"Verrou {instrument.get('verrou', '')} ".replace("  ", " ")
+    versions += (
+        f"on Valgrind {instrument['valgrind']}" if "valgrind" in instrument else ""
+    )
+    layers = instrument.get("layers")
+    where = f", in the modules {', '.join(layers)} only" if layers else ""
+    libm = (
+        "replaced by Verrou's interposition library"
+        if instrument.get("libm") == "instrumented"
+        else "left unperturbed"
+    )
+    return (
+        "while every inexact elementary floating-point operation of the network was "
+        f"rounded {rule} by {versions.strip()}{where}, switched on after start-up and "
+        f"reading, with the mathematical library {libm}, on AVX2 kernels"
     )

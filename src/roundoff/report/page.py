@@ -1,7 +1,6 @@
 """The report as one self-contained HTML page: verdict, maps, tables, methods."""
 
 import base64
-import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from roundoff import __version__, layout
+from roundoff import __version__
 from roundoff.atomic import write_text
 from roundoff.models.base import ModelSpec
+from roundoff.report.checks import canary_lines, control_line
 from roundoff.report.methods import methods_paragraph
 from roundoff.report.study import Study
 from roundoff.report.subject import caption_of
@@ -65,7 +65,8 @@ def write_page(path: Path, study: Study, overview: Mapping[str, Path]) -> None:
     image = embed if len(pairs) <= EMBED_UP_TO else partial(_relative, home=home)
     content = environment.get_template("page.html").render(
         version=__version__,
-        canaries=[_canary(name) for name in _instruments(study)],
+        canaries=canary_lines(study),
+        control=control_line(study),
         figures={k: image(overview[k]) for k in ("bits", "dice")},
         links={k: _relative(overview[k], home) for k in overview},
         sections=[_section(study, spec, s, home, image) for spec, s in pairs],
@@ -79,14 +80,6 @@ def embed(path: str | Path) -> str:
     """A PNG as a data address, so that the page needs no other file."""
     content = base64.b64encode(Path(path).read_bytes()).decode()
     return f"data:image/png;base64,{content}"
-
-
-def _instruments(study: Study) -> list[str]:
-    return list(dict.fromkeys([study.instrument, layout.CONTROL]))
-
-
-def _canary(instrument: str) -> dict[str, Any]:
-    return json.loads(Path(layout.canary_file(instrument)).read_text())
 
 
 def _section(

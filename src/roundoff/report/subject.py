@@ -10,12 +10,14 @@ import pandas as pd
 
 from roundoff.figures import distributions, maps, regions
 from roundoff.figures.style import Caption
+from roundoff.instruments.reduction import computed_part
 from roundoff.models.base import MapSpec, ModelSpec
 from roundoff.models.labels import load_label_table
 from roundoff.uncertainty.significant_bits import BitsSettings, identical_bound
 
 INSTRUMENT_WORDS = {
     "native": "native random rounding",
+    "verrou": "Verrou",
     "ieee": "no perturbation (IEEE control)",
 }
 
@@ -51,6 +53,9 @@ def caption_of(spec: ModelSpec, summary: Mapping) -> Caption:
     words = INSTRUMENT_WORDS[instrument["name"]]
     if instrument["name"] != "ieee":
         words += f" ({instrument['mode']})"
+    part = computed_part(spec.with_options(summary["ModelOptions"]))
+    if part:
+        words += f", {part}"
     return Caption(
         subject=summary["Subject"],
         model=spec.title,
