@@ -1,8 +1,8 @@
 """Run the Python of a documentation page, and compare what it prints.
 
 A page's ```python blocks run one after another in one namespace, as a reader would
-type them; a ```text block right after one is what it must print. By hand, to redraw the
-figures: `python tests/docs/page_runner.py docs/convolution.md` in the repository's root.
+type them; a ```text block right after one is what it must print. By hand, in the
+repository's root: `python tests/docs/page_runner.py docs/convolution.md`.
 """
 
 import contextlib

@@ -237,9 +237,9 @@ def _smallest(axes: Axes, part: pd.DataFrame) -> None:
 
 
 def learning(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
-    """Draw test accuracy along training and at its end, against s, by network.
+    """Draw the loss along training, and the final test accuracy against s, by network.
 
-    `table`: rows of `learning.learning_table`.
+    `table`: rows of `learning.learning_table`; dotted: the variant that was released.
     """
     networks = list(dict.fromkeys(table["network"]))
     height = 1.2 + 2.5 * len(networks)
@@ -267,14 +267,15 @@ def _zeros(part: pd.DataFrame) -> str:
 def _curves(axes: Axes, part: pd.DataFrame) -> None:
     slopes = sorted(part["slope"].unique())
     colors = style.matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(slopes)))
-    for slope, color in zip(slopes, colors, strict=True):
-        mean = part[part["slope"] == slope].groupby("epoch")["accuracy"].mean()
+    for (variant, slope), runs in part.groupby(["variant", "slope"], sort=False):
+        mean = runs.groupby("epoch")["loss"].mean()
+        correct = variant == "correct"
         axes.plot(
-            mean.index, mean, color=color, marker="o", ms=3, label=f"s = {slope:g}"
-        )
+            mean.index, mean, color=colors[slopes.index(slope)], marker="o", ms=3,
+            ls="-" if correct else ":", label=f"s = {slope:g}" if correct else None,
+        )  # fmt: skip
     axes.set_xlabel("epoch")
-    axes.set_ylabel("test accuracy (mean)")
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylabel("training loss (mean)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(axis="y")
     axes.legend(ncols=2, fontsize=7.5)
@@ -284,14 +285,20 @@ def _final(axes: Axes, part: pd.DataFrame) -> None:
     last = part[part["epoch"] == part["epoch"].max()]
     slopes = sorted(last["slope"].unique())
     place = {slope: index for index, slope in enumerate(slopes)}
-    x = last["slope"].map(place)
-    axes.plot(x, last["accuracy"], color=style.BLUE, marker="o", ls="", alpha=0.5)
-    mean = last.groupby("slope")["accuracy"].mean()
-    axes.plot(range(len(mean)), mean, color=style.BLUE, lw=1)
+    looks = {"correct": (style.BLUE, "o"), "published": (style.RED, "D")}
+    for variant, runs in last.groupby("variant", sort=False):
+        color, marker = looks[variant]
+        x = runs["slope"].map(place)
+        words = "s times the gradient" if variant == "correct" else "s alone (released)"
+        axes.plot(x, runs["accuracy"], color=color, marker=marker, ls="", alpha=0.5)
+        mean = runs.groupby("slope")["accuracy"].mean()
+        axes.plot(mean.index.map(place), mean, color=color, lw=1, label=words)
     axes.set_xticks(range(len(slopes)), [f"{s:g}" for s in slopes])
     axes.set_xlabel("s, the derivative at zero")
+    axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(axis="y")
+    axes.legend()
 
 
 def first_batches(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:

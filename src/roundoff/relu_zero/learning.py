@@ -135,29 +135,37 @@ def learning_table(
     device: str = "cpu",
     report: Report = silent,
 ) -> pd.DataFrame:
-    """Train one start with every s: the same weights, the same batches.
+    """Train one start with every s and variant: the same weights, the same batches.
 
-    Columns: network, data, slope, seed_number, rate, then those of `train`.
+    Columns: network, data, variant, slope, seed_number, rate, then those of `train`.
+    For s = 0 the variants are the same, and only the first is trained.
     """  # fmt: skip
     begin = derive_seed(seed, runs.network, "relu_zero", "learning", number)
     start = initialised(lambda: build(runs.network), begin, "float32")
     tables = []
-    for index, slope in enumerate(runs.slopes):
+    cases = [
+        (variant, slope)
+        for variant in runs.variants
+        for slope in runs.slopes
+        if slope != 0 or variant == runs.variants[0]
+    ]
+    for index, (variant, slope) in enumerate(cases):
         network = copy.deepcopy(start)
-        set_slope(network, slope)
+        set_slope(network, slope, variant)
         curve = train(network, data, runs, rate, begin, device)
         tables.append(
             curve.assign(
                 network=runs.network,
                 data=DATASETS[runs.network],
+                variant=variant,
                 slope=slope,
                 seed_number=number,
                 rate=rate,
             )
         )
-        report((index + 1) / len(runs.slopes), f"{runs.network}, s = {slope:g}")
+        report((index + 1) / len(cases), f"{runs.network}, {variant}, s = {slope:g}")
     table = pd.concat(tables, ignore_index=True)
-    leading = ["network", "data", "slope", "seed_number", "rate"]
+    leading = ["network", "data", "variant", "slope", "seed_number", "rate"]
     return table[leading + [c for c in table if c not in leading]]
 
 

@@ -34,7 +34,8 @@ def bare_cnn(
     """Small convolutional network without biases, for images (N, `inputs`, 28, 28).
 
     Where a patch is all zero, so is its preactivation, exactly: an empty background
-    puts many ReLUs at zero in every precision.
+    puts many ReLUs at zero in every precision. These zeros do not make s matter: what
+    passes back through them meets inputs that are zero, so it changes no weight.
     """
     layers: list[nn.Module] = []
     for index, width in enumerate(channels):

@@ -20,7 +20,7 @@ DATASETS = {
     "resnet18": "cifar10",
     "resnet18_bn": "cifar10",
 }  # by network
-SLOPES = (0.0, 0.25, 0.5, 1.0, 2.0)
+SLOPES = (0.0, 0.5, 1.0, 10.0, 50.0)
 PUBLISHED_SLOPES = (*(i / 10 for i in range(11)), 2.0, 10.0, 50.0)
 
 
@@ -30,13 +30,14 @@ class Learning:
 
     network: str
     slopes: tuple[float, ...] = SLOPES
-    seeds: int = 3
+    seeds: int = 2
     epochs: int = 2
     batch: int = 128
     images: int = 60_000
     optimizer: str = "sgd"
     trials: int = 6  # of the search for the learning rate, with s = 0
     trial_images: int = 10_000
+    variants: tuple[str, ...] = ("correct", "published")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,10 @@ SIZES = {
         networks=(),
         network_draws=3,
         network_batches=40,
-        learning=(Learning("mlp256"), Learning("bare_cnn", seeds=2, images=10_000)),
+        learning=(
+            Learning("mlp256"),
+            Learning("bare_cnn", (0.0, 1.0, 50.0), seeds=1, images=10_000),
+        ),
     ),
     "published": Size(
         draws=1000,

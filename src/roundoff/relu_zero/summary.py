@@ -112,19 +112,20 @@ def surprise_part(surprise: pd.DataFrame) -> list[str]:
 def learning_part(learning: pd.DataFrame) -> list[str]:
     """Accuracy of the last epoch against s."""
     last = learning[learning["epoch"] == learning["epoch"].max()]
-    groups = last.groupby(["network", "data", "slope"], sort=False)
+    groups = last.groupby(["network", "data", "variant", "slope"], sort=False)
     rows = [
         [
             network,
             data,
+            variant,
             f"{slope:g}",
             f"{len(part)}",
             f"{part['accuracy'].mean():.4f}",
             f"{part['accuracy'].min():.4f} to {part['accuracy'].max():.4f}",
         ]
-        for (network, data, slope), part in groups
+        for (network, data, variant, slope), part in groups
     ]
-    heads = ["network", "data", "s", "runs", "test accuracy, mean", "range"]
+    heads = ["network", "data", "variant", "s", "runs", "test accuracy, mean", "range"]
     return ["## Learning", _table(heads, rows)]
 
 
