@@ -45,6 +45,8 @@ def parse_log(text: str) -> Log:
     log, operation = Log(), ""
     for raw in text.splitlines():
         line = PREFIX.sub("", raw)
+        if line.startswith("Command: "):
+            continue  # the program's own words
         _header(log, line)
         if "Instruction count" in line:
             log.counters, operation = {}, ""

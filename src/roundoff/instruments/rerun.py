@@ -35,6 +35,7 @@ from roundoff.instruments.verrou import (
     verrou_command,
 )
 
+TOLD = 2  # a script's status once it has printed its one error message
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
@@ -141,6 +142,8 @@ class _Job:
             # No request reached Verrou: perturb from the first instruction on, and say
             # so, rather than give up.
             status, log, libraries = self._start(at_start=True)
+        if status == TOLD:
+            raise SystemExit(TOLD)
         if status:
             raise RoundoffError(self._failure(status, log))
         return self._record(rules, log, libraries, at_start)

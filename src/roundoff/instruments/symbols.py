@@ -59,11 +59,14 @@ def _matching(stream, section: _Section, strings: _Section, search) -> set[bytes
     starts = rows["name"][((rows["info"] & 15) == FUNCTION) & (rows["section"] > 0)]
     stream.seek(strings.offset)
     text = stream.read(strings.size)
-    # One search over all the text, then the ends of names that are functions.
-    known = set(starts.tolist())
+    # One search over all the text, then the names in each string found: a name can be
+    # the tail of another, which linkers store once.
+    starts = np.unique(starts)
     found = set()
     for match in search.finditer(text):
         first = text.rfind(b"\0", 0, match.start()) + 1
-        if first in known:
-            found.add(text[first : text.index(b"\0", first)])
+        stop = text.index(b"\0", match.start())
+        inside = starts[np.searchsorted(starts, first) : np.searchsorted(starts, stop)]
+        names = (text[start:stop] for start in inside.tolist())
+        found |= {name for name in names if search.search(name)}
     return found
