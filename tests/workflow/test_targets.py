@@ -20,7 +20,9 @@ def test_missing_published_tables_say_where_they_come_from(study):
     assert "NameError" not in done.stdout
 
 
-@pytest.mark.parametrize("target", ["embeddings", "train_demo", "train_demo_more"])
+@pytest.mark.parametrize(
+    "target", ["embeddings", "train_demo", "train_demo_more", "relu_zero"]
+)
 def test_other_targets_are_planned(study, target):
     study.write(models=["tiny", "fastsurfer_demo"])  # embeddings need its labels
     assert study.planned("--", target)[target] == 1
