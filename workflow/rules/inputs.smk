@@ -13,6 +13,12 @@ rule conform:
         "results/logs/conform/sub-{subject}_res-{res}.log",
     benchmark:
         "results/benchmarks/conform/sub-{subject}_res-{res}.tsv"
+    group:
+        "conform"
+    resources:
+        mem_mb=growing(3000),
+        runtime=growing(15),
+        serial=1,
     params:
         grid=grid_json,
         sha256=checksum_option,

@@ -1,6 +1,10 @@
 """Figures, BIDS descriptions and the report."""
 
 
+localrules:
+    describe_dataset,
+
+
 rule describe_dataset:
     output:
         description="results/{dataset}/dataset_description.json",
@@ -37,6 +41,11 @@ for model, spec in MODELS.items():
             f"results/logs/figures/{model}/sub-{{subject}}.log",
         benchmark:
             f"results/benchmarks/figures/{model}/sub-{{subject}}.tsv"
+        group:
+            "measure"
+        resources:
+            mem_mb=growing(3000),
+            runtime=growing(30),
         params:
             model=model,
             custom=json.dumps(CONFIG.custom_models),
@@ -64,6 +73,11 @@ rule overview:
         "results/logs/overview.log",
     benchmark:
         "results/benchmarks/overview.tsv"
+    group:
+        "report"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         study=study_arguments,
     message:
@@ -85,6 +99,11 @@ rule report:
         "results/logs/report.log",
     benchmark:
         "results/benchmarks/report.tsv"
+    group:
+        "report"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         study=study_arguments,
     message:

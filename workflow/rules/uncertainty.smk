@@ -15,8 +15,11 @@ for model, spec in MODELS.items():
             f"results/logs/uncertainty/{model}/sub-{{subject}}.log",
         benchmark:
             f"results/benchmarks/uncertainty/{model}/sub-{{subject}}.tsv"
+        group:
+            "measure"
         resources:
-            mem_mb=lambda wildcards, attempt: 3000 * attempt,
+            mem_mb=growing(3000),
+            runtime=growing(60),
         params:
             model=model,
             custom=json.dumps(CONFIG.custom_models),
