@@ -89,9 +89,9 @@ class Study:
         return {name: int(count) for name, count in rows[:stop]}
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of every result, logs and timings left out."""
+        """SHA-256 of every result, but what tells times: logs, timings, status."""
         results = self.folder / "results"
-        skip = {"logs", "benchmarks"}
+        skip = {"logs", "benchmarks", "status.tsv", "status.html"}
         return {
             str(path.relative_to(results)): hashlib.sha256(
                 path.read_bytes()

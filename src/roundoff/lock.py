@@ -26,3 +26,15 @@ def single_run(path: Path) -> None:
             "Two runs at once would compute the same files."
         ) from None
     _held.append(stream)
+
+
+def is_running(path: Path) -> bool:
+    """Whether a run holds the lock `path` now; asks only, and holds nothing."""
+    if not path.is_file():
+        return False
+    with open(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -31,6 +31,9 @@ shell.prefix(
     f"SCRIPTS={shlex.quote(str(SCRIPTS))}; "
 )
 
+# Looking at the status needs neither sound scans nor the lock of the run.
+ASKS_STATUS = "status" in sys.argv
+
 try:
     CONFIG = load_config(config)
     SUBJECTS = resolve_subjects(CONFIG)
@@ -48,10 +51,15 @@ try:
             for name, spec in MODELS.items()
         }
     # Bad scans are refused here, in the first seconds and not after hours.
-    check_volumes(
-        {f"subjects[{s.id}].path": Path(s.path) for s in SUBJECTS.values() if s.path},
-        cache=Path(".snakemake/roundoff-checked.json"),
-    )
+    if CONFIG.bad_scans == "stop" and not ASKS_STATUS:
+        check_volumes(
+            {
+                f"subjects[{s.id}].path": Path(s.path)
+                for s in SUBJECTS.values()
+                if s.path
+            },
+            cache=Path(".snakemake/roundoff-checked.json"),
+        )
 except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
@@ -72,7 +80,8 @@ wildcard_constraints:
 
 onstart:
     try:
-        single_run(Path(".snakemake/roundoff.lock"))
+        if not ASKS_STATUS:
+            single_run(Path(".snakemake/roundoff.lock"))
     except RoundoffError as error:
         raise WorkflowError(str(error)) from None
 
@@ -261,6 +270,23 @@ def study_arguments(wildcards) -> str:
         f"--models {' '.join(MODELS)} --subjects {' '.join(SUBJECTS)}"
         f" --instrument {MEASURED} --custom-models {custom}"
     )
+
+
+def status_arguments() -> str:
+    """Arguments that name the study and its samples."""
+    return (
+        f"{study_arguments(None)} --instruments {shlex.quote(json.dumps(INSTRUMENTS))}"
+    )
+
+
+def write_status():
+    """Leave the status of a run of the study that has ended."""
+    targets = set(workflow.dag_settings.targets)
+    if not targets or targets & {"default", "all", "report"}:
+        shell(
+            'python "$SCRIPTS"/status.py {study} --ended --quiet',
+            study=status_arguments(),
+        )
 
 
 def published_tables(wildcards) -> list[str]:

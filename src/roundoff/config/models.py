@@ -84,6 +84,13 @@ class Config(Section):
             'bids: {dir: /data/ds000001, participants: ["01", "02"]}'
         ),
     )
+    bad_scans: Literal["stop", "skip"] = Field(
+        "stop",
+        description=(
+            "A damaged scan: stop before anything runs, or skip it, run the others\n"
+            "and name it in results/status.tsv."
+        ),
+    )
     models: list[str] = Field(
         default=["fastsurfer_demo", "deepbrain"],
         min_length=1,

@@ -1,0 +1,22 @@
+"""What is done, what failed and why: `snakemake status`, at any time."""
+
+
+localrules:
+    status,
+
+
+rule status:
+    params:
+        study=status_arguments(),
+    message:
+        "Status of every subject, model and instrument"
+    shell:
+        'python "$SCRIPTS"/status.py {params.study}'
+
+
+onsuccess:
+    write_status()
+
+
+onerror:
+    write_status()
