@@ -26,6 +26,7 @@ def main() -> None:
     surprise = tables.read_tables(args.surprise)
     learning = tables.read_tables(args.learning)
     networks = tables.read_tables(args.networks)
+    plane = tables.read_tables([args.plane])
     gathered = {
         "volume": counts,
         "zeros": shares,
@@ -38,7 +39,7 @@ def main() -> None:
     for name, table in gathered.items():
         if len(table):
             aggregate.save_table(args.folder / f"{name}.tsv", table)
-    draw(args.folder, counts, shares, rounded, surprise, learning, networks)
+    draw(args.folder, counts, shares, rounded, surprise, plane, learning, networks)
     page = summary(counts, shares, rounded, surprise, learning, networks)
     write_text(args.folder / "summary.md", page)
 
@@ -49,6 +50,7 @@ def draw(
     shares: pd.DataFrame,
     rounded: pd.DataFrame,
     surprise: pd.DataFrame,
+    plane: pd.DataFrame,
     learning: pd.DataFrame,
     networks: pd.DataFrame,
 ) -> None:
@@ -72,6 +74,8 @@ def draw(
     figures.rounding(folder / "rounding.png", shares, rounded, lines)
     lines = ["MNIST, 784-2000-128-10, batches of 128, plain SGD, the same batches"]
     figures.surprise(folder / "surprise.png", surprise, lines)
+    lines = ["one image of MNIST, one neuron of the first layer, float32 weights"]
+    figures.plane(folder / "plane.png", plane, lines)
     starts = learning.groupby("network")["seed_number"].nunique()
     words = ", ".join(f"{name}: {count} starts" for name, count in starts.items())
     lines = [f"the same weights and batches for every s · {words}"]
@@ -96,6 +100,7 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     for name in ("draws", "rounding", "surprise", "learning", "rates"):
         add(f"--{name}", nargs="+", required=True, type=Path, help="tables of the jobs")
+    add("--plane", required=True, type=Path, help="table of the job")
     add("--networks", nargs="*", default=[], type=Path, help="tables of the jobs")
     add("--folder", required=True, type=Path, help="where all of it goes")
     return parser.parse_args()

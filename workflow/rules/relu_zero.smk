@@ -1,7 +1,6 @@
 """ReLU'(0): bifurcation zone by precision, surprise, learning, random rounding."""
 
 from roundoff.data.classification.load import dataset_path
-from roundoff.relu_zero.jobs import FOLDER as RELU_ZERO
 from roundoff.relu_zero.jobs import jobs as relu_zero_jobs
 from roundoff.relu_zero.jobs import outputs as relu_zero_outputs
 from roundoff.relu_zero.jobs import size_of as relu_zero_size
@@ -17,7 +16,7 @@ rule relu_zero:
     benchmark:
         "results/benchmarks/relu_zero/relu_zero.tsv"
     params:
-        folder=RELU_ZERO,
+        folder=lambda w, output: Path(output[0]).parent,
         networks=lambda w, input: (
             f"--networks {' '.join(input.networks)}" if input.networks else ""
         ),
@@ -26,7 +25,7 @@ rule relu_zero:
     shell:
         'python "$SCRIPTS"/relu_zero.py --draws {input.draws} --rounding {input.rounding}'
         " --surprise {input.surprise} --learning {input.learning} --rates {input.rates}"
-        " {params.networks} --folder {params.folder} 2> {log:q}"
+        " --plane {input.plane} {params.networks} --folder {params.folder} 2> {log:q}"
 
 
 rule relu_zero_draws:
@@ -101,6 +100,24 @@ rule relu_zero_surprise:
         'OMP_NUM_THREADS=1 python "$SCRIPTS"/relu_zero_surprise.py --mnist {input.mnist}'
         " --precision {wildcards.precision} --iterations {params.iterations}"
         " --seeds {params.seeds} --seed {params.seed} --table {output.table:q} 2> {log:q}"
+
+
+rule relu_zero_plane:
+    input:
+        mnist=dataset_path("mnist"),
+    output:
+        table="results/relu_zero/plane.tsv",
+    log:
+        "results/logs/relu_zero/plane.log",
+    benchmark:
+        "results/benchmarks/relu_zero/plane.tsv"
+    params:
+        seed=CONFIG.seed,
+    message:
+        "ReLU'(0): the hyperplane of one neuron, from close up"
+    shell:
+        'OMP_NUM_THREADS=1 python "$SCRIPTS"/relu_zero_plane.py --mnist {input.mnist}'
+        " --seed {params.seed} --table {output.table:q} 2> {log:q}"
 
 
 include: "relu_zero_networks.smk"

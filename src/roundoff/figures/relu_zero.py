@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.ticker import PercentFormatter
 
 from roundoff.figures import style
@@ -234,6 +235,45 @@ def _smallest(axes: Axes, part: pd.DataFrame) -> None:
     axes.grid(axis="y")
     if len(exact):
         axes.legend(loc="upper right")
+
+
+def plane(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
+    """Draw the sign of a ReLU input near its hyperplane, and its exact zeros.
+
+    `table`: `plane.plane_table`, a square grid of points.
+    """
+    side = round(len(table) ** 0.5)
+    titles = {
+        "float64": "float64",
+        "float32": "float32",
+        "random": "float32, random rounding",
+    }
+    edge = table["a"].max()
+    box = (-edge, edge, -edge, edge)
+    with style.picture(path, 9.6, 4.3) as figure:
+        title = "The hyperplane where a ReLU switches, from close up"
+        top = style.heading(figure, title, list(lines))
+        all_axes = figure.subplots(1, 3, sharey=True)
+        for axes, (name, words) in zip(all_axes, titles.items(), strict=True):
+            values = table[name].to_numpy().reshape(side, side)
+            axes.imshow(
+                np.sign(values), cmap=_signs(), vmin=-1, vmax=1, extent=box,
+                origin="lower", interpolation="nearest",
+            )  # fmt: skip
+            zero = table[table[name] == 0]
+            axes.plot(zero["a"], zero["b"], "o", color=style.BLACK, ms=3)
+            axes.set_title(f"{words}: {len(zero)} exact zeros", size=9)
+            axes.set_xlabel("one direction of the weights")
+        all_axes[0].set_ylabel("another direction")
+        note = "blue: negative, the ReLU is off · orange: positive · dots: exactly zero"
+        figure.text(0.5, 0.02, note, ha="center", size=8.5, color=style.MUTED)
+        figure.subplots_adjust(
+            left=0.075, right=0.985, bottom=0.16, top=1 - (top + 0.3) / 4.3, wspace=0.08
+        )
+
+
+def _signs() -> ListedColormap:
+    return ListedColormap(["#bcd7ea", "#000000", "#f9dcb0"])
 
 
 def learning(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:

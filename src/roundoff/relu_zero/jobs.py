@@ -26,7 +26,7 @@ def size_of(settings: ReluZero) -> Size:
 
 
 def jobs(settings: ReluZero) -> dict[str, list[str]]:
-    """Tables to compute, by kind: draws, rounding, surprise, rates, learning, networks.
+    """Tables to compute, by kind of job.
 
     Draws are split into files of at most `chunk`, so jobs run side by side, and raising
     the number of draws later computes only what is missing.
@@ -48,6 +48,7 @@ def jobs(settings: ReluZero) -> dict[str, list[str]]:
             for label in chunks(size.rounding_draws, min(chunk, 10))
         ],
         "surprise": [f"{FOLDER}/surprise/{p}.tsv" for p in SURPRISES],
+        "plane": [f"{FOLDER}/plane.tsv"],
         "rates": [f"{FOLDER}/learning/{r.network}_rate.tsv" for r in size.learning],
         "learning": [
             f"{FOLDER}/learning/{r.network}_start-{number + 1}.tsv"
@@ -65,7 +66,7 @@ def jobs(settings: ReluZero) -> dict[str, list[str]]:
 def outputs(settings: ReluZero) -> list[str]:
     """Figures, tables and the summary of the target."""
     tables = ["volume", "zeros", "rounding", "surprise", "learning", "learning_rates"]
-    figures = ["volume", "zeros", "rounding", "surprise", "learning"]
+    figures = ["volume", "zeros", "rounding", "surprise", "plane", "learning"]
     if size_of(settings).networks:
         tables.append("networks")
         figures.append("networks")
