@@ -15,11 +15,14 @@ def main() -> None:
     parser.add_argument("--title", required=True)
     parser.add_argument("--seed", type=int, required=True, help="master seed")
     parser.add_argument("--source", required=True, help="where the scans came from")
+    parser.add_argument("--instrument", required=True)
     parser.add_argument("--description", required=True, type=Path, help="output")
     parser.add_argument("--ignore", required=True, type=Path, help="output")
     args = parser.parse_args()
     container = os.environ.get("ROUNDOFF_CONTAINER", "none")
-    content = dataset_description(args.title, container, args.seed, args.source)
+    content = dataset_description(
+        args.title, container, args.seed, args.source, args.instrument
+    )
     write_json(args.description, content)
     write_text(args.ignore, BIDSIGNORE)
 

@@ -121,4 +121,4 @@ def test_bids_folder_with_several_sessions_asks_which(bids):
 def test_bids_participant_without_a_scan(bids):
     message = refusal(bids={"dir": str(bids), "participants": ["03"]})
     assert "sub-03" in message
-    assert "leave this participant out" in message
+    assert "bids.exclude" in message

@@ -19,11 +19,13 @@ rule describe_dataset:
         title=dataset_title,
         seed=CONFIG.seed,
         source=CONFIG.bids.dir if CONFIG.bids else "config.yaml",
+        instrument=MEASURED,
     message:
         "Describing results/{wildcards.dataset} as a BIDS derivative"
     shell:
         'python "$SCRIPTS"/describe_dataset.py --title {params.title:q} --seed {params.seed}'
-        " --source {params.source:q} --description {output.description:q}"
+        " --source {params.source:q} --instrument {params.instrument}"
+        " --description {output.description:q}"
         " --ignore {output.ignore:q} 2> {log:q}"
 
 

@@ -1,15 +1,12 @@
 """From what a user wrote to a checked configuration, or to one clear error."""
 
-import csv
 import difflib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from roundoff.config.models import Config, Subject
-from roundoff.data.sources import get_source
+from roundoff.config.models import Config
 from roundoff.errors import RoundoffError
 from roundoff.models.registry import load_registry
 
@@ -24,7 +21,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     try:
         config = Config.model_validate(dict(raw))
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors() if _is_meant(item, raw)]
+        lines = [explain(item) for item in error.errors() if _is_meant(item, raw)]
         raise RoundoffError(
             "config.yaml is refused:\n  " + "\n  ".join(lines)
         ) from None
@@ -48,77 +45,6 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     return config
 
 
-def resolve_subjects(config: Config) -> dict[str, Subject]:
-    """All subjects of the rows, the table and the BIDS folder, by identifier."""
-    rows = config.subjects
-    if isinstance(rows, str):
-        rows = _read_table(Path(rows))
-    if config.bids:
-        rows = [*rows, *_bids_subjects(config)]
-    if not rows:
-        raise RoundoffError(
-            "subjects: there is no subject. Add one, for example\n"
-            '  subjects:\n    - id: "CSI1"\n      source: bold5000_csi1'
-        )
-    subjects: dict[str, Subject] = {}
-    for row in rows:
-        if row.id in subjects:
-            raise RoundoffError(f"subjects: identifier {row.id!r} occurs twice.")
-        if row.source:
-            get_source(row.source, f"subjects[{row.id}].source")
-        subjects[row.id] = row
-    return subjects
-
-
-def _read_table(path: Path) -> list[Subject]:
-    if not path.is_file():
-        raise RoundoffError(f"subjects: there is no table {path}.")
-    delimiter = "," if path.suffix == ".csv" else "\t"
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream, delimiter=delimiter))
-    if not rows or not {"id", "path"} <= set(rows[0]):
-        raise RoundoffError(
-            f"subjects: {path} needs the columns id and path (tab-separated, or "
-            "comma-separated in a .csv), and at least one row."
-        )
-    try:
-        kept = ({k: v for k, v in row.items() if k and v} for row in rows)
-        return [Subject.model_validate(row) for row in kept]
-    except ValidationError as error:
-        problems = "\n  ".join(_explain(item) for item in error.errors())
-        raise RoundoffError(f"subjects: {path} is refused:\n  {problems}") from None
-
-
-def _bids_subjects(config: Config) -> list[Subject]:
-    root = Path(config.bids.dir)
-    if not root.is_dir():
-        raise RoundoffError(f"bids.dir: there is no folder {root}.")
-    labels = config.bids.participants or sorted(
-        p.name.removeprefix("sub-") for p in root.glob("sub-*") if p.is_dir()
-    )
-    if not labels:
-        raise RoundoffError(f"bids.dir: {root} has no folder sub-*. Is it a BIDS set?")
-    return [_bids_subject(root, label, config.bids.session) for label in labels]
-
-
-def _bids_subject(root: Path, label: str, session: str | None) -> Subject:
-    folder = f"ses-{session}/anat" if session else "**/anat"
-    base = root / f"sub-{label}"
-    found = sorted(base.glob(f"{folder}/*_T1w.nii*"))
-    if len(found) == 1:
-        return Subject(id=label, path=str(found[0]))
-    if not found:
-        raise RoundoffError(
-            f"bids.participants: no T1w image {base}/{folder}/*_T1w.nii[.gz]. "
-            "Correct the label, or leave this participant out."
-        )
-    names = ", ".join(str(p.relative_to(root)) for p in found)
-    raise RoundoffError(
-        f"bids: sub-{label} has {len(found)} T1w images ({names}). Choose with "
-        "bids.session, or list the file under subjects."
-    )
-
-
 def _unknown(field: str, name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]!r}? " if near else ""
@@ -133,7 +59,7 @@ def _is_meant(item: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
     return str(item["loc"][1]).startswith(chosen)
 
 
-def _explain(item: Mapping[str, Any]) -> str:
+def explain(item: Mapping[str, Any]) -> str:
     """One line for one pydantic error: field, what is wrong, what to write."""
     place = item["loc"]
     # The alternative of `subjects` (rows or a table) appears in the path.

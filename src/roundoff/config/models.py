@@ -44,7 +44,13 @@ class Bids(Section):
     participants: list[Identifier] | None = Field(
         None, description="labels without sub-; all participants when left out"
     )
+    exclude: list[Identifier] = Field(
+        default_factory=list, description="labels of participants to leave out"
+    )
     session: Identifier | None = None
+    filter_file: str | None = Field(
+        None, description="BIDS filter file (JSON), section t1w, to choose among images"
+    )
 
 
 class Native(Section):
@@ -80,7 +86,8 @@ class Config(Section):
     bids: Bids | None = Field(
         None,
         description=(
-            "Subjects of a BIDS folder, beside or instead of the rows above:\n"
+            "Subjects of a BIDS folder, beside or instead of the rows above (also\n"
+            "exclude, session, filter_file: docs/bids.md):\n"
             'bids: {dir: /data/ds000001, participants: ["01", "02"]}'
         ),
     )

@@ -37,7 +37,9 @@ def save_labels(path: str | Path, labels: np.ndarray, affine: np.ndarray) -> Non
     dtype = np.uint8 if high < 256 else np.uint16 if high < 65536 else np.int32
     if low < 0:
         dtype = np.int32
-    save_scan(path, nib.Nifti1Image(labels.astype(dtype), affine))
+    image = nib.Nifti1Image(labels.astype(dtype), affine)
+    image.header.set_xyzt_units("mm")
+    save_scan(path, image)
 
 
 def sidecar_of(path: str | Path) -> Path:
