@@ -12,6 +12,7 @@ from roundoff.layout import sample_label
 from roundoff.models.labels import load_label_table
 from roundoff.scripting import add_model, assignments, model_of, run
 from roundoff.uncertainty.significant_bits import BitsSettings
+from roundoff.verify import verify_samples
 
 
 def main() -> None:
@@ -27,6 +28,10 @@ def main() -> None:
     first = spec.maps[0].name
     records = aggregate.check_samples([Path(s[f"map_{first}"]) for s in samples])
     record = aggregate.summary_record(records, args.confidence)
+    record["NonFiniteValues"] = {
+        role: verify_samples([Path(s[role]) for s in samples], role, records)
+        for role in samples[0]
+    }
     affine = nib.load(args.image).affine
     names, majority = {}, None
     if spec.labels:

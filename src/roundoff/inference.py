@@ -110,9 +110,9 @@ def software_versions() -> dict[str, str]:
 def _record(spec, sample, image, weights, instrument, prediction, evidence):
     import torch
 
-    outputs = {f"map_{k}": sha256_of_array(v) for k, v in prediction.maps.items()}
+    outputs = {f"map_{k}": np.asarray(v) for k, v in prediction.maps.items()}
     if prediction.labels is not None:
-        outputs["labels"] = sha256_of_array(prediction.labels)
+        outputs["labels"] = np.asarray(prediction.labels)
     return {
         "Description": f"{spec.title}, {instrument.name} sample {sample.index}",
         "Subject": sample.subject,
@@ -131,7 +131,8 @@ def _record(spec, sample, image, weights, instrument, prediction, evidence):
         "Container": os.environ.get("ROUNDOFF_CONTAINER", "none"),
         "Versions": software_versions(),
         "InputSha256": sha256_of_file(image),
-        "OutputSha256": outputs,
+        "OutputSha256": {k: sha256_of_array(v) for k, v in outputs.items()},
+        "OutputDtype": {k: v.dtype.str for k, v in outputs.items()},
         "Precision": dict(prediction.precision),
         "Evidence": dict(evidence),
         "SpatialReference": "orig",

@@ -35,7 +35,7 @@ def load_volume(
     """
     path = Path(path)
     _require_file(path, field)
-    _require_whole_gzip(path, field)
+    require_whole_gzip(path, field)
     try:
         image = nib.load(path)
         values = np.asanyarray(image.dataobj)
@@ -85,7 +85,13 @@ def _require_file(path: Path, field: str) -> None:
         raise RoundoffError(f"{field}: {path} is empty (0 bytes). Copy it again.")
 
 
-def _require_whole_gzip(path: Path, field: str) -> None:
+def require_whole_gzip(
+    path: Path, field: str, advice: str = "Copy it again from where it came from."
+) -> None:
+    """Read a gzip stream to its end and checksum; other files pass.
+
+    Raises `RoundoffError` naming `field` and the file, with `advice`.
+    """
     if not path.name.endswith(("gz", "mgz")):
         return
     try:
@@ -94,8 +100,8 @@ def _require_whole_gzip(path: Path, field: str) -> None:
                 pass
     except (OSError, EOFError, zlib.error) as error:
         raise RoundoffError(
-            f"{field}: {path} is damaged or truncated ({error}). Copy it again from "
-            "where it came from; `gzip -t` shows the same."
+            f"{field}: {path} is damaged or truncated ({error}; `gzip -t` shows the "
+            f"same). {advice}"
         ) from error
 
 

@@ -1,0 +1,51 @@
+"""Samples as stored, against what their sidecars say: before they become statistics.
+
+A flipped bit in a compressed image goes unnoticed by image readers, and a file copied
+over another still looks like a sample. Both would become "uncertainty".
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from roundoff.checksums import sha256_of_array
+from roundoff.errors import RoundoffError
+from roundoff.images.check import require_whole_gzip
+
+AGAIN = "Delete it with its sidecar and run again: only this sample is computed."
+
+
+def verify_samples(
+    paths: Sequence[Path], role: str, records: Sequence[Mapping[str, Any]]
+) -> int:
+    """Require every stored output to be the one its sidecar describes.
+
+    `role` is the output ("labels", "map_<name>"), `records` the sidecars. Returns the
+    number of values that are NaN or infinite, over all samples. Raises `RoundoffError`
+    naming the first file that is damaged, is another sample's, or has no finite value.
+    """
+    return sum(_verify(p, role, r) for p, r in zip(paths, records, strict=True))
+
+
+def _verify(path: Path, role: str, record: Mapping[str, Any]) -> int:
+    require_whole_gzip(path, f"sample {record['Sample']}", AGAIN)
+    try:
+        values = np.asarray(nib.load(path).dataobj)
+    except (nib.filebasedimages.ImageFileError, OSError, EOFError, ValueError) as error:
+        raise RoundoffError(f"{path}: cannot be read ({error}). {AGAIN}") from error
+    stored = values.astype(record["OutputDtype"][role])
+    if sha256_of_array(stored) != record["OutputSha256"][role]:
+        raise RoundoffError(
+            f"{path}: its values are not those that sample {record['Sample']} "
+            f"computed (SHA-256 differs from its sidecar's). {AGAIN}"
+        )
+    wrong = values.size - int(np.count_nonzero(np.isfinite(values)))
+    if wrong == values.size:
+        raise RoundoffError(
+            f"{path}: no voxel is finite: the network diverged under this instrument. "
+            "Look at its input and weights; a sample like this has no digits to count."
+        )
+    return wrong
