@@ -11,6 +11,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from roundoff import layout
+from roundoff.cluster import start_on_slurm
 from roundoff.config import load_config, resolve_subjects
 from roundoff.data.sources import get_source, load_sources, source_of_file
 from roundoff.errors import RoundoffError
@@ -82,6 +83,10 @@ onstart:
     try:
         if not ASKS_STATUS:
             single_run(Path(".snakemake/roundoff.lock"))
+            for job in start_on_slurm(remote=workflow.non_local_exec):
+                print(
+                    f"Cancelled Slurm job {job} of an earlier run.", file=sys.stderr
+                )
     except RoundoffError as error:
         raise WorkflowError(str(error)) from None
 
