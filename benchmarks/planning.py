@@ -1,6 +1,6 @@
 """Time and memory of planning a large study (a dry run), without computing anything.
 
-    python benchmarks/planning.py                        # 1 000 subjects x 10 x 3 models
+    python benchmarks/planning.py                        # 1000 subjects x 10 x 3
     python benchmarks/planning.py --subjects 100 350 1000
     python benchmarks/planning.py --batch 1              # one job per sample
     python benchmarks/planning.py --profile plan.prof    # where the time goes
