@@ -1,0 +1,1 @@
+"""Native rounding against Verrou: the bits of one computation by both instruments."""
