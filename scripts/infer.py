@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -16,11 +17,18 @@ from roundoff.instruments.rerun import (
     rerun,
 )
 from roundoff.scripting import add_model, assignments, model_of, progress, run
+from roundoff.watchdog import limit_time
 
 
 def main() -> None:
     """Parse the command line, run the sample, write maps, labels and sidecars."""
     args = parse()
+    if minutes := os.environ.get("ROUNDOFF_TIME_LIMIT"):
+        words = (
+            f"no result after {minutes} minutes, the time_limit of config.yaml: raise "
+            "it if this model takes longer, and run again."
+        )
+        limit_time(float(minutes), words)
     spec = model_of(args)
     weights = {role: Path(path) for role, path in assignments(args.weight).items()}
     outputs = assignments(args.output)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import sys
@@ -65,6 +66,10 @@ except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
 ROLES = roles(CONFIG)
+if CONFIG.time_limit:
+    # Not a parameter either: another limit makes no other samples.
+    os.environ["ROUNDOFF_TIME_LIMIT"] = str(CONFIG.time_limit)
+
 INSTRUMENTS = {label: role.samples for label, role in ROLES.items()}
 MEASURED = CONFIG.instrument
 GRIDS = {layout.grid_label(m.grid): m.grid for m in MODELS.values()}

@@ -139,6 +139,14 @@ class Config(Section):
         ge=0,
         description="Master seed: every sample's own seed derives from it.",
     )
+    time_limit: float | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Minutes after which a sample that has not ended is given up:\n"
+            "time_limit: 120"
+        ),
+    )
     native: Native = Field(
         default_factory=Native,
         description=(

@@ -28,8 +28,8 @@ class Margins(Section):
 class ByTask(Section):
     """Thresholds of the aggressive mode; the published ones by default."""
 
-    segmentation: Thresholds = [1, 0.5]
-    denoising: Thresholds = [1, 0.75, 0.5, 0.4]
+    segmentation: Thresholds = Field([1, 0.5])
+    denoising: Thresholds = Field([1, 0.75, 0.5, 0.4])
 
 
 class NanSweep(Section):
@@ -70,8 +70,8 @@ class NanSweep(Section):
         min_length=1,
         exclude=True,
         description=(
-            "relative tolerances of the tie test: a number (with the published absolute "
-            "one, 1e-8), or the machine epsilon of the type (and no absolute one)"
+            "relative tolerances of the tie test: a number (with the published "
+            "absolute one, 1e-8), or the machine epsilon of the type (and none)"
         ),
     )
     margins: Margins = Field(default_factory=Margins, exclude=True)
