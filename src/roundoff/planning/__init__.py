@@ -1,0 +1,1 @@
+"""What a study will cost, before it starts: time, memory, disk, and what N supports."""
