@@ -61,7 +61,7 @@ def test_native_and_control():
     control = estimate(FAST, KNOWN, "ieee", SAMPLES, 1, ValgrindCost())
     assert control["hours"] == pytest.approx(2 * (4 + 1 + 12.8) / 3600)
     assert control["operations"] == 0
-    assert 0.1 < control["disk_gb"] < native["disk_gb"] < 1
+    assert 0.05 < control["disk_gb"] < native["disk_gb"] < 1
 
 
 def test_rows_of_a_study():
