@@ -100,7 +100,7 @@ class ThrowawaySlurm:
             self.start_controller()
             for node in self.nodes:
                 self._daemon("slurmd", "-N", node)
-            self.wait_for_idle_nodes()
+            self.wait_for_nodes()
         except BaseException:
             self.stop()
             raise
@@ -154,12 +154,12 @@ class ThrowawaySlurm:
         command = ("scontrol", "update", f"nodename={node}", f"state={state}")
         self.client(*command, *(("reason=test",) if state == "down" else ()))
 
-    def wait_for_idle_nodes(self, limit: float = 40) -> None:
-        """Wait until every node can take jobs."""
+    def wait_for_nodes(self, states: str = "idle", limit: float = 40) -> None:
+        """Wait until every node is in one of these states."""
         end = time.monotonic() + limit
         while time.monotonic() < end:
             with contextlib.suppress(AssertionError, subprocess.TimeoutExpired):
-                text = self.client("sinfo", "-h", "-N", "-t", "idle", "-o", "%N")
+                text = self.client("sinfo", "-h", "-N", "-t", states, "-o", "%N")
                 if len(_rows(text)) == len(self.nodes):
                     return
             time.sleep(0.5)

@@ -12,6 +12,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from roundoff import layout
+from roundoff.batches import Batch, batch_size, batches
 from roundoff.cluster import start_on_slurm
 from roundoff.config import load_config, resolve_subjects
 from roundoff.data.sources import get_source, load_sources, source_of_file
@@ -21,16 +22,20 @@ from roundoff.instruments.roles import PLAIN, controls, roles, verrou_settings
 from roundoff.images.check import check_volumes
 from roundoff.lock import single_run
 from roundoff.models.registry import get_model
-from roundoff.seeds import derive_seed
+from roundoff.runtimes.asking import asked_runtime
 
 SCRIPTS = Path(workflow.basedir).resolve()
 SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scripts"
 # In the environment and not in the parameters, so that moving the checkout or its
 # Python reruns nothing.
+# In a container: its own Python and scripts, whatever of the host is visible there.
 shell.prefix(
     "set -euo pipefail; "
+    "if [ -f /opt/roundoff/image.json ]; then "
+    "export SCRIPTS=/opt/roundoff/scripts PATH=/opt/roundoff/venv/bin:$PATH "
+    "NUMBA_CACHE_DIR=/tmp/roundoff-kernels-$(id -u); else "
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"SCRIPTS={shlex.quote(str(SCRIPTS))}; "
+    f"SCRIPTS={shlex.quote(str(SCRIPTS))}; fi; "
 )
 
 # Looking at the status needs neither sound scans nor the lock of the run.
@@ -45,6 +50,13 @@ try:
         )
         for name in CONFIG.models
     }
+    RUNTIME = asked_runtime(
+        CONFIG,
+        [str(m) for m in workflow.deployment_settings.deployment_method],
+        SCRIPTS.parent,
+    )
+    if not ASKS_STATUS:
+        RUNTIME.check()
     if CONFIG.instrument == "verrou":
         MODELS = {
             name: reduce_slices(
@@ -66,11 +78,19 @@ except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
 ROLES = roles(CONFIG)
+os.environ.update(RUNTIME.environment)
 if CONFIG.time_limit:
     # Not a parameter either: another limit makes no other samples.
     os.environ["ROUNDOFF_TIME_LIMIT"] = str(CONFIG.time_limit)
 
 INSTRUMENTS = {label: role.samples for label, role in ROLES.items()}
+# A job per sample, or rules for batches of samples where a study is large.
+BATCH = batch_size(
+    CONFIG.batch, sum(INSTRUMENTS.values()) * len(SUBJECTS) * len(MODELS)
+)
+BATCHES = [Batch("{instrument}", ("{sample}",))]
+if BATCH > 1:
+    BATCHES = batches(INSTRUMENTS, BATCH)
 MEASURED = CONFIG.instrument
 GRIDS = {layout.grid_label(m.grid): m.grid for m in MODELS.values()}
 ARCHIVES = {s.archive: s.name for s in load_sources().values() if s.archive}
@@ -125,9 +145,60 @@ def growing(amount: int):
     return resource
 
 
-def sample_minutes(wildcards, attempt) -> int:
-    """Time limit of one sample; a day under Valgrind, which is far slower."""
-    return (1440 if wildcards.instrument == "verrou" else 240) * attempt
+def label_of(wildcards, batch) -> str:
+    """The role of a batch; a rule for single samples leaves it to the wildcard."""
+    return batch.label if batch.label in ROLES else wildcards.instrument
+
+
+def batch_minutes(wildcards, attempt, batch) -> int:
+    """Time limit of a batch; a day per sample under Valgrind, which is far slower."""
+    verrou = CONFIG.instrument == "verrou"
+    return (1440 if verrou else 240) * len(batch.samples) * attempt
+
+
+def batch_instrument(wildcards, batch) -> str:
+    """The instrument of a batch."""
+    return instrument_of(label_of(wildcards, batch))
+
+
+def batch_settings(wildcards, batch) -> str:
+    """Settings of the instrument of a batch as JSON."""
+    return settings(label_of(wildcards, batch))
+
+
+def batch_files(spec, batch) -> list[str]:
+    """Outputs of a batch: images and sidecars of its samples."""
+    return [
+        file
+        for sample in batch.samples
+        for files in (layout.sample_files, layout.sample_sidecars)
+        for file in files(spec, "{subject}", batch.label, sample).values()
+    ]
+
+
+def batch_record(kind: str, model: str, batch) -> str:
+    """Log or benchmark of a batch, without its ending."""
+    span = batch.span if len(batch.samples) > 1 else f"{batch.label}_{batch.samples[0]}"
+    return f"results/{kind}/infer/{model}/sub-{{subject}}_{span}"
+
+
+def batch_words(batch) -> str:
+    """Role and samples of a batch, for people."""
+    if batch.label in ROLES:
+        return f"{batch.label} samples {batch.samples[0]} to {batch.samples[-1]}"
+    return "{wildcards.instrument} sample {wildcards.sample}"
+
+
+def batch_options(wildcards, output, model, batch) -> str:
+    """Arguments of a batch that do not change its samples."""
+    subject, label = wildcards.subject, label_of(wildcards, batch)
+    samples = batch.samples if batch.label in ROLES else [wildcards.sample]
+    stem = f"infer/{model}/sub-{subject}_{label}"
+    return (
+        f"--samples {' '.join(samples)} --aside results/unfinished/{stem}"
+        f" --log results/logs/{stem}_{{sample}}.log"
+        f" --benchmark results/benchmarks/{stem}_{{sample}}.tsv"
+    )
 
 
 def source_path(name: str) -> str:
@@ -185,17 +256,17 @@ def grid_json(wildcards) -> str:
     return json.dumps(dataclasses.asdict(GRIDS[wildcards.res]))
 
 
-def seed_of(wildcards, model: str) -> int:
-    """Seed of a sample."""
-    w = wildcards
-    return derive_seed(CONFIG.seed, w.subject, model, w.instrument, int(w.sample))
+def sample_outputs(wildcards, spec, batch) -> list[str]:
+    """--output arguments of a sample, {sample} left open."""
+    label = label_of(wildcards, batch)
+    files = layout.sample_files(spec, wildcards.subject, label, "{sample}")
+    return [f"--output={a}" for a in assign(files)]
 
 
-def sample_outputs(wildcards, spec) -> list[str]:
-    """--output arguments of one sample."""
-    w = wildcards
-    files = layout.sample_files(spec, w.subject, w.instrument, w.sample)
-    return [f"--output {a}" for a in assign(files)]
+def sample_evidence(wildcards, model, batch) -> str:
+    """Where what Valgrind said of a sample is kept, {sample} left open."""
+    label = label_of(wildcards, batch)
+    return f"results/verrou/{model}/sub-{wildcards.subject}_{label}_{{sample}}"
 
 
 def first_sidecar(spec, subject: str, label: str, run: str) -> str:
@@ -280,6 +351,13 @@ def study_arguments(wildcards) -> str:
         f"--models {' '.join(MODELS)} --subjects {' '.join(SUBJECTS)}"
         f" --instrument {MEASURED} --custom-models {custom}"
     )
+
+
+def conformed_sidecars() -> list[str]:
+    """One sidecar of each subject's conformed scan."""
+    grid = next(iter(GRIDS.values()))
+    images = (layout.conformed(subject, grid) for subject in SUBJECTS)
+    return [image.removesuffix(".nii.gz") + ".json" for image in images]
 
 
 def status_arguments() -> str:

@@ -1,4 +1,4 @@
-"""Samples: one job per subject, model, instrument and sample."""
+"""Samples: one job per subject, model, role and sample (or batch of samples)."""
 
 
 rule canary:
@@ -23,45 +23,49 @@ rule canary:
 
 for model, spec in MODELS.items():
 
-    rule:
-        name:
-            f"infer_{model}"
-        input:
-            **{f"weights_{r}": p for r, p in weight_paths(model).items()},
-            canary=layout.canary_file("{instrument}"),
-            image=layout.conformed("{subject}", spec.grid),
-        output:
-            **layout.sample_files(spec, "{subject}", "{instrument}", "{sample}"),
-            **layout.sample_sidecars(spec, "{subject}", "{instrument}", "{sample}"),
-        log:
-            f"results/logs/infer/{model}/sub-{{subject}}_{{instrument}}_{{sample}}.log",
-        benchmark:
-            f"results/benchmarks/infer/{model}/sub-{{subject}}_{{instrument}}_{{sample}}.tsv"
-        threads: 1
-        resources:
-            mem_mb=growing(4000),
-            runtime=sample_minutes,
-        params:
-            model=model,
-            options=json.dumps(dict(spec.options)),
-            custom=json.dumps(CONFIG.custom_models),
-            instrument=lambda w: instrument_of(w.instrument),
-            settings=lambda w: settings(w.instrument),
-            seed=partial(seed_of, model=model),
-            weights=[f"--weight {a}" for a in assign(weight_paths(model))],
-            outputs=partial(sample_outputs, spec=spec),
-            evidence=f"results/verrou/{model}/sub-{{subject}}_{{instrument}}_{{sample}}",
-        message:
-            f"{model}: subject {{wildcards.subject}}, {{wildcards.instrument}} "
-            "sample {wildcards.sample}"
-        shell:
-            'OMP_NUM_THREADS=1 python "$SCRIPTS"/infer.py --model {params.model}'
-            " --options {params.options:q} --custom-models {params.custom:q}"
-            " --subject {wildcards.subject} --image {input.image:q} {params.weights}"
-            " --instrument {params.instrument} --label {wildcards.instrument}"
-            " --settings {params.settings:q} --sample {wildcards.sample}"
-            " --seed {params.seed} --evidence {params.evidence} {params.outputs}"
-            " 2> {log:q}"
+    for batch in BATCHES:
+
+        rule:
+            name:
+                f"infer_{model}" + (f"_{batch.span}" if batch.label in ROLES else "")
+            input:
+                **{f"weights_{r}": p for r, p in weight_paths(model).items()},
+                canary=layout.canary_file(batch.label),
+                image=layout.conformed("{subject}", spec.grid),
+            output:
+                batch_files(spec, batch),
+            log:
+                batch_record("logs", model, batch) + ".log",
+            benchmark:
+                batch_record("benchmarks", model, batch) + ".tsv"
+            threads: 1
+            resources:
+                mem_mb=growing(4000),
+                runtime=partial(batch_minutes, batch=batch),
+            params:
+                model=model,
+                options=json.dumps(dict(spec.options)),
+                custom=json.dumps(CONFIG.custom_models),
+                label=partial(label_of, batch=batch),
+                instrument=partial(batch_instrument, batch=batch),
+                settings=partial(batch_settings, batch=batch),
+                seed=CONFIG.seed,
+                weights=[f"--weight {a}" for a in assign(weight_paths(model))],
+                outputs=partial(sample_outputs, spec=spec, batch=batch),
+                evidence=partial(sample_evidence, model=model, batch=batch),
+                # Not kept as a parameter (`output`): the same sample in another batch
+                # is the same sample.
+                batch=partial(batch_options, model=model, batch=batch),
+            message:
+                f"{model}: subject {{wildcards.subject}}, {batch_words(batch)}"
+            shell:
+                'OMP_NUM_THREADS=1 python "$SCRIPTS"/infer_samples.py {params.batch}'
+                " --model {params.model} --subject {wildcards.subject}"
+                " --label {params.label} --image {input.image:q} --seed {params.seed}"
+                " {params.weights} {params.outputs:q}"
+                " --options {params.options:q} --custom-models {params.custom:q}"
+                " --instrument {params.instrument} --settings {params.settings:q}"
+                " --evidence {params.evidence:q} 2> {log:q}"
 
     rule:
         name:

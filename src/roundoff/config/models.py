@@ -2,10 +2,12 @@
 
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from roundoff.config.nan_sweep import NanSweep, TimeTrials
 from roundoff.config.relu_zero import ReluZero
+from roundoff.config.runtime import Images, Runtime
 from roundoff.config.section import Section
 from roundoff.config.verrou import Agreement, Verrou
 
@@ -134,6 +136,15 @@ class Config(Section):
         ge=2,
         description="Unperturbed repetitions; they must come out bit-identical.",
     )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description=(
+            "Samples one job computes, one after the other. Left out: 1, in studies of\n"
+            "more than 5000 samples 10 (docs/cluster.md)."
+        ),
+    )
     seed: int = Field(
         2026,
         ge=0,
@@ -168,6 +179,21 @@ class Config(Section):
         description=(
             "Target `agreement`: the same slices under native and verrou, bit for\n"
             "bit. Says how to get Verrou where it is missing."
+        ),
+    )
+    runtime: Runtime = Field(
+        "host",
+        description=(
+            "Where samples are computed: host, or in a container by docker, podman or\n"
+            "apptainer (this one for all jobs, with --workflow-profile\n"
+            "profiles/apptainer). docs/containers.md"
+        ),
+    )
+    images: Images = Field(
+        default_factory=Images,
+        description=(
+            "Images other than those `make images` builds: {roundoff: name or file,\n"
+            "verrou: name or file}."
         ),
     )
     probability: float = Field(
@@ -226,6 +252,11 @@ class Config(Section):
             "`published`."
         ),
     )
+
+    def as_yaml(self) -> str:
+        """The configuration as it was checked, defaults filled in."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
     @field_validator("samples", "control_samples", mode="before")
     @classmethod
