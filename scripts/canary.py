@@ -16,6 +16,7 @@ from roundoff.instruments.rerun import (
     place,
     rerun,
 )
+from roundoff.runtimes.scripts import add_runtime, sent
 from roundoff.scripting import run
 
 
@@ -25,10 +26,13 @@ def main() -> None:
     parser.add_argument("--instrument", required=True)
     parser.add_argument("--settings", type=json.loads, default={})
     parser.add_argument("--output", required=True, type=Path)
+    add_runtime(parser)
     args = parser.parse_args()
+    stem = args.output.parent.parent / "verrou" / f"canary_{args.output.stem}"
+    if sent(args, [], [args.output, stem]):
+        return
     if needs_valgrind(args.instrument, args.settings):
         load_libraries()
-        stem = args.output.parent.parent / "verrou" / f"canary_{args.output.stem}"
         evidence = rerun(
             sys.argv, args.instrument, args.settings, 1, [args.output], stem
         )

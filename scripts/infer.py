@@ -16,6 +16,7 @@ from roundoff.instruments.rerun import (
     place,
     rerun,
 )
+from roundoff.runtimes.scripts import add_runtime, sent
 from roundoff.scripting import add_model, assignments, model_of, progress, run
 from roundoff.watchdog import limit_time
 
@@ -23,6 +24,10 @@ from roundoff.watchdog import limit_time
 def main() -> None:
     """Parse the command line, run the sample, write maps, labels and sidecars."""
     args = parse()
+    weights = {role: Path(path) for role, path in assignments(args.weight).items()}
+    outputs = assignments(args.output)
+    if sent(args, [args.image, *weights.values()], written(args, outputs)):
+        return
     if minutes := os.environ.get("ROUNDOFF_TIME_LIMIT"):
         words = (
             f"no result after {minutes} minutes, the time_limit of config.yaml: raise "
@@ -30,8 +35,6 @@ def main() -> None:
         )
         limit_time(float(minutes), words)
     spec = model_of(args)
-    weights = {role: Path(path) for role, path in assignments(args.weight).items()}
-    outputs = assignments(args.output)
     if needs_valgrind(args.instrument, args.settings):
         check_weights(spec, weights)
         spec.build(weights)  # loads every library the child will load
@@ -63,6 +66,12 @@ def under_valgrind(args: argparse.Namespace, images: list[Path]) -> None:
     place(evidence, {s: evidence.files[s] for s in sidecars})
 
 
+def written(args: argparse.Namespace, outputs: dict[str, str]) -> list[Path]:
+    """Every file a sample leaves."""
+    images = [Path(path) for path in outputs.values()]
+    return [*images, *map(sidecar_of, images), *filter(None, [args.evidence])]
+
+
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -83,6 +92,7 @@ def parse() -> argparse.Namespace:
         metavar="STEM",
         help="under Valgrind: STEM_exclusions.txt and STEM_valgrind.log are kept",
     )
+    add_runtime(parser)
     return parser.parse_args()
 
 

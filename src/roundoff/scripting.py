@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from roundoff.errors import RoundoffError
+from roundoff.runtimes.inside import require_place
 
 if TYPE_CHECKING:
     from roundoff.models.base import ModelSpec
@@ -16,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a script's `main`; a `RoundoffError` becomes one message and status 2."""
+    """Call a script's `main`; a `RoundoffError` becomes one message and status 2.
+
+    A script that was sent into a container refuses to run anywhere else.
+    """
     try:
+        require_place()
         main()
     except RoundoffError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,81 @@
+"""What a run of the workflow asked for: engine and image, checked before any job."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from roundoff import __version__
+from roundoff.errors import RoundoffError
+from roundoff.runtimes.engines import require_engine, require_image
+from roundoff.runtimes.inside import ASKED, RECORDED, VERSION
+from roundoff.runtimes.scripts import IMAGE, SEND_TO
+
+if TYPE_CHECKING:
+    from roundoff.config import Config
+
+FLAG = "--software-deployment-method apptainer"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Where the jobs of a run are computed."""
+
+    runtime: str
+    image: str
+
+    def check(self) -> None:
+        """Raise `RoundoffError` unless the engine and the image are here."""
+        if self.runtime != "host":
+            require_engine(self.runtime)
+            require_image(self.runtime, self.image)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the jobs' environment must say.
+
+        Under Apptainer Snakemake itself starts the container, so the jobs are told
+        where they must find themselves; otherwise they are told where to send samples.
+        """
+        if self.runtime == "host":
+            return {}
+        if self.runtime == "apptainer":
+            place = f"apptainer:{self.image}"
+            return {ASKED: "apptainer", RECORDED: place, VERSION: __version__}
+        return {SEND_TO: self.runtime, IMAGE: self.image}
+
+
+def asked_runtime(config: "Config", deployment: Iterable[str], checkout: Path) -> Asked:
+    """What the configuration and Snakemake's options ask for together.
+
+    `deployment`: names of Snakemake's software deployment methods; `checkout`: folder
+    of the images `make sif` builds. Raises `RoundoffError` where the two differ: the
+    jobs would silently run on the host.
+    """
+    flagged = "apptainer" in set(deployment)
+    runtime = config.runtime
+    if runtime == "apptainer" and not flagged:
+        raise RoundoffError(
+            f"runtime: apptainer needs {FLAG}; without it every job would run on "
+            "the host. `snakemake --workflow-profile profiles/apptainer` sets it."
+        )
+    if flagged and runtime in ("docker", "podman"):
+        raise RoundoffError(
+            f"runtime: {runtime} and {FLAG} exclude each other; choose one."
+        )
+    if flagged:
+        runtime = "apptainer"
+    return Asked(runtime, _image(config, runtime, checkout))
+
+
+def _image(config: "Config", runtime: str, checkout: Path) -> str:
+    if runtime == "host":
+        return ""
+    verrou = config.instrument == "verrou"
+    folder = "roundoff-verrou" if verrou else "roundoff"
+    chosen = config.images.verrou if verrou else config.images.roundoff
+    if chosen:
+        return chosen
+    if runtime == "apptainer":
+        return str(checkout / "containers" / folder / f"{folder}.sif")
+    return f"{folder}:{__version__}"
