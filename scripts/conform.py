@@ -29,17 +29,20 @@ def main() -> None:
     if args.sha256:
         require_sha256(args.image, args.sha256, f"{field}.sha256")
     scan = load_volume(args.image, field)
-    save_sidecar(args.output, describe(scan, args.image, grid))
+    save_sidecar(args.output, describe(args.subject, scan, args.image, grid))
     save_scan(args.output, conform(scan, grid))
 
 
-def describe(scan, path: Path, grid: Grid) -> dict:
+def describe(subject: str, scan, path: Path, grid: Grid) -> dict:
     """Sidecar of a conformed scan."""
     zooms = [round(float(z), 4) for z in scan.header.get_zooms()[:3]]
     return {
         "Description": "T1w conformed for inference",
         "SkullStripped": False,
         "Resolution": {grid_label(grid): f"{grid.voxel_size:g} mm isotropic"},
+        "Subject": subject,
+        "SourceFile": str(path),
+        "SourceBytes": path.stat().st_size,
         "SourceSha256": sha256_of_file(path),
         "SourceShape": list(scan.shape),
         "SourceVoxelSize": zooms,

@@ -30,6 +30,7 @@ class Study:
     """A folder with a configuration, scans and a model, and the runs in it."""
 
     def __init__(self, folder: Path, subjects=("01", "0002")) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         shutil.copy(Path(__file__).with_name("tiny_model.py"), folder)
         (folder / "tiny.tsv").write_text(
@@ -42,6 +43,13 @@ class Study:
             "samples": 3,
         }
         self.write()
+
+    @classmethod
+    def at(cls, folder: Path, config: dict) -> "Study":
+        """A study that already lies in a folder."""
+        made = cls.__new__(cls)
+        made.folder, made.config = folder, dict(config)
+        return made
 
     def subject(self, name: str) -> dict:
         """Write a phantom scan and return its row."""

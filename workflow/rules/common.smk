@@ -32,8 +32,9 @@ SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scr
 shell.prefix(
     "set -euo pipefail; "
     "if [ -f /opt/roundoff/image.json ]; then "
-    "export SCRIPTS=/opt/roundoff/scripts PATH=/opt/roundoff/venv/bin:$PATH "
-    "NUMBA_CACHE_DIR=/tmp/roundoff-kernels-$(id -u); else "
+    "export SCRIPTS=/opt/roundoff/scripts PATH=/opt/roundoff/venv/bin:$PATH; "
+    "[ -w /opt/roundoff/numba ] || "
+    "export NUMBA_CACHE_DIR=/tmp/roundoff-kernels-$(id -u); else "
     f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
     f"SCRIPTS={shlex.quote(str(SCRIPTS))}; fi; "
 )
@@ -372,7 +373,8 @@ def write_status():
     targets = set(workflow.dag_settings.targets)
     if not targets or targets & {"default", "all", "report"}:
         shell(
-            'python "$SCRIPTS"/status.py {study} --ended --quiet',
+            # On the host: Snakemake gives its handlers no container.
+            'ROUNDOFF_RUNTIME=host python "$SCRIPTS"/status.py {study} --ended --quiet',
             study=status_arguments(),
         )
 

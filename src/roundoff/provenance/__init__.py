@@ -1,0 +1,1 @@
+"""Where results came from: inputs with checksums, and a research object of the run."""
