@@ -167,8 +167,7 @@ class _Job:
         command = self._command(log, at_start)
         environment = clean_environment(os.environ) | command.env
         status, pid = _run(command.argv, environment | {INSIDE: json.dumps(told)})
-        written = log.with_name(f"{log.name}.{pid}")
-        text = written.read_text(errors="replace") if written.is_file() else ""
+        text = _log_text(log, pid)
         with atomic_path(self._kept("valgrind.log")) as temporary:
             temporary.write_text(text)
         loaded = self.folder / "libraries.json"
@@ -245,6 +244,15 @@ class _Job:
 
     def _kept(self, name: str) -> Path:
         return self.stem.with_name(f"{self.stem.name}_{name}")
+
+
+def _log_text(log: Path, pid: int) -> str:
+    """The log of the process started, or of its busiest child (a launcher that forks)."""
+    own = log.with_name(f"{log.name}.{pid}")
+    if own.is_file():
+        return own.read_text(errors="replace")
+    others = sorted(log.parent.glob(f"{log.name}.*"), key=lambda p: p.stat().st_size)
+    return others[-1].read_text(errors="replace") if others else ""
 
 
 def _require_action(log: Log) -> None:

@@ -28,8 +28,9 @@ EXPECTED = {
     "toward_zero": (97_000.06, 97_000.08),
     "away_zero": (101_362.28, 101_362.30),
 }
-# A perturbed value differs by some units in the last place; a wrong one by far more.
-CLOSE = 1e-4
+# A perturbed value differs by some units in the last place (of tan near its pole by
+# thousands of them); a wrong one by its own size.
+CLOSE = 1e-2
 
 
 def run_verrou_canary(instrument: Verrou) -> dict[str, Any]:
