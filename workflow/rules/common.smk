@@ -22,7 +22,7 @@ from roundoff.instruments.roles import PLAIN, controls, roles, verrou_settings
 from roundoff.images.check import check_volumes
 from roundoff.lock import single_run
 from roundoff.models.registry import get_model
-from roundoff.runtimes.asking import asked_runtime
+from roundoff.runtimes.asking import asked_runtime, files_of_user
 
 SCRIPTS = Path(workflow.basedir).resolve()
 SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scripts"
@@ -58,6 +58,7 @@ try:
     )
     if not ASKS_STATUS:
         RUNTIME.check()
+        os.environ.update(RUNTIME.environment(files_of_user(CONFIG, SUBJECTS, MODELS)))
     if CONFIG.instrument == "verrou":
         MODELS = {
             name: reduce_slices(
@@ -79,7 +80,6 @@ except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
 ROLES = roles(CONFIG)
-os.environ.update(RUNTIME.environment)
 if CONFIG.time_limit:
     # Not a parameter either: another limit makes no other samples.
     os.environ["ROUNDOFF_TIME_LIMIT"] = str(CONFIG.time_limit)

@@ -17,7 +17,8 @@ rule canary:
     message:
         "Canary: does the instrument {wildcards.instrument} act?"
     shell:
-        'python "$SCRIPTS"/canary.py --instrument {params.instrument}'
+        'ROUNDOFF_MEMORY_MB={resources.mem_mb} python "$SCRIPTS"/canary.py'
+        " --instrument {params.instrument}"
         " --settings {params.settings:q} --output {output:q} 2> {log:q}"
 
 
@@ -59,7 +60,8 @@ for model, spec in MODELS.items():
             message:
                 f"{model}: subject {{wildcards.subject}}, {batch_words(batch)}"
             shell:
-                'OMP_NUM_THREADS=1 python "$SCRIPTS"/infer_samples.py {params.batch}'
+                "OMP_NUM_THREADS=1 ROUNDOFF_MEMORY_MB={resources.mem_mb}"
+                ' python "$SCRIPTS"/infer_samples.py {params.batch}'
                 " --model {params.model} --subject {wildcards.subject}"
                 " --label {params.label} --image {input.image:q} --seed {params.seed}"
                 " {params.weights} {params.outputs:q}"

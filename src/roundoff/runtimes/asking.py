@@ -1,9 +1,10 @@
 """What a run of the workflow asked for: engine and image, checked before any job."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from roundoff import __version__
 from roundoff.errors import RoundoffError
@@ -13,7 +14,9 @@ from roundoff.runtimes.scripts import IMAGE, SEND_TO
 
 if TYPE_CHECKING:
     from roundoff.config import Config
+    from roundoff.config.models import Subject
 
+BIND = "APPTAINER_BIND"
 FLAG = "--software-deployment-method apptainer"
 
 
@@ -30,19 +33,53 @@ class Asked:
             require_engine(self.runtime)
             require_image(self.runtime, self.image)
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, reads: Iterable[str | Path] = ()) -> dict[str, str]:
         """What the jobs' environment must say.
 
         Under Apptainer Snakemake itself starts the container, so the jobs are told
-        where they must find themselves; otherwise they are told where to send samples.
+        where they must find themselves, and the folders of `reads` are mounted
+        read-only; otherwise the jobs are told where to send samples.
         """
         if self.runtime == "host":
             return {}
         if self.runtime == "apptainer":
             place = f"apptainer:{self.image}"
-            return {ASKED: "apptainer", RECORDED: place, VERSION: __version__}
+            told = {ASKED: "apptainer", RECORDED: place, VERSION: __version__}
+            return told | {BIND: bind_list(reads, os.environ.get(BIND, ""))}
         return {SEND_TO: self.runtime, IMAGE: self.image}
+
+
+def files_of_user(
+    config: "Config", subjects: Mapping[str, "Subject"], models: Mapping[str, Any]
+) -> list[Path]:
+    """What jobs read that may lie anywhere: scans, weights, data sets, tables."""
+    scans = [subject.path for subject in subjects.values() if subject.path]
+    weights = [path for spec in models.values() for path in spec.weights.values()]
+    tables = Path(config.published_folder) / "any"
+    found = [Path(path) for path in (*scans, *weights, *config.datasets.values())]
+    return [*found, *([tables] if tables.parent.is_dir() else [])]
+
+
+def bind_list(reads: Iterable[str | Path], given: str = "") -> str:
+    """APPTAINER_BIND: `given`, and the folders of `reads` outside the working folder.
+
+    Raises `RoundoffError` for a name that Apptainer's list cannot hold.
+    """
+    here = Path.cwd().resolve()
+    files = [Path(path).absolute() for path in reads]
+    folders = {p.parent for file in files for p in (file, file.resolve())}
+    parts = [given] if given else []
+    for folder in sorted(folders):
+        if folder.is_relative_to(here):
+            continue
+        if {",", ":"} & set(str(folder)):
+            raise RoundoffError(
+                f"{folder}: Apptainer cannot mount a folder with a comma or colon in "
+                "its name here; rename it, or link to its files from another."
+            )
+        if f"{folder}:{folder}:ro" not in given.split(","):
+            parts.append(f"{folder}:{folder}:ro")
+    return ",".join(parts)
 
 
 def asked_runtime(config: "Config", deployment: Iterable[str], checkout: Path) -> Asked:
