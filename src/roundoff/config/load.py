@@ -32,6 +32,10 @@ def load_config(raw: Mapping[str, Any]) -> Config:
     if config.embeddings.model not in registry:
         name = config.embeddings.model
         raise RoundoffError(_unknown("embeddings.model", name, list(registry)))
+    for index, name in enumerate(config.agreement.models):
+        if name not in registry:
+            field = f"agreement.models[{index}]"
+            raise RoundoffError(_unknown(field, name, list(registry)))
     for index, name in enumerate(config.nan_sweep.models):
         if name not in registry:
             field = f"nan_sweep.models[{index}]"

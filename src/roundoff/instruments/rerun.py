@@ -247,7 +247,7 @@ class _Job:
 
 
 def _log_text(log: Path, pid: int) -> str:
-    """The log of the process started, or of its busiest child (a launcher that forks)."""
+    """The log of the process started, or of its busiest child."""
     own = log.with_name(f"{log.name}.{pid}")
     if own.is_file():
         return own.read_text(errors="replace")
