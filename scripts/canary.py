@@ -29,9 +29,10 @@ def main() -> None:
     add_runtime(parser)
     args = parser.parse_args()
     stem = args.output.parent.parent / "verrou" / f"canary_{args.output.stem}"
-    if sent(args, [], [args.output, stem]):
+    valgrind = needs_valgrind(args.instrument, args.settings)
+    if sent(args, [], [args.output, *([stem] if valgrind else [])]):
         return
-    if needs_valgrind(args.instrument, args.settings):
+    if valgrind:
         load_libraries()
         evidence = rerun(
             sys.argv, args.instrument, args.settings, 1, [args.output], stem

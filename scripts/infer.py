@@ -69,7 +69,10 @@ def under_valgrind(args: argparse.Namespace, images: list[Path]) -> None:
 def written(args: argparse.Namespace, outputs: dict[str, str]) -> list[Path]:
     """Every file a sample leaves."""
     images = [Path(path) for path in outputs.values()]
-    return [*images, *map(sidecar_of, images), *filter(None, [args.evidence])]
+    files = [*images, *map(sidecar_of, images)]
+    if args.evidence and needs_valgrind(args.instrument, args.settings):
+        files.append(args.evidence)
+    return files
 
 
 def parse() -> argparse.Namespace:
