@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -95,6 +96,12 @@ class Study:
         rows = [line.split() for line in lines]
         stop = next(i for i, row in enumerate(rows) if not row or row[0] == "total")
         return {name: int(count) for name, count in rows[:stop]}
+
+    def status(self) -> pd.DataFrame:
+        """The status a run left."""
+        types = {"subject": str, "why": str}
+        path = self.folder / "results/status.tsv"
+        return pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False)
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of every result, but what tells times: logs, timings, status."""
