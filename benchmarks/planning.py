@@ -5,9 +5,10 @@
     python benchmarks/planning.py --batch 1              # one job per sample
     python benchmarks/planning.py --profile plan.prof    # where the time goes
 
-Scans are written once, small and different; planning reads each once and remembers it,
-so the first call is slower than the ones after it: both are printed. Processor seconds
-are steadier than wall seconds on a busy machine.
+Two calls each: `dry run` (snakemake -n) formats every job for printing, and is the
+first that reads the scans; `planning` (snakemake -n --quiet rules progress) does what a
+real run does before its first job. Processor seconds are steadier than wall seconds on
+a busy machine. Scans are small; each is read once and remembered.
 """
 
 import argparse
@@ -32,8 +33,7 @@ MODELS = ["fastsurfer_demo", "fondue_demo", "deepbrain"]
 class Plan:
     """What one dry run took."""
 
-    jobs: int
-    sample_jobs: int
+    text: str
     wall_s: float
     cpu_s: float
     peak_mb: float
@@ -61,8 +61,7 @@ def plan(folder: Path, arguments: list[str], profile: Path | None = None) -> Pla
     if profile:
         python += ["-m", "cProfile", "-o", str(profile)]
     command = [*python, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(folder), "--dry-run", "--quiet", "rules"]
-    command += ["--cores", "1", *arguments]
+    command += ["--directory", str(folder), "--dry-run", "--cores", "1", *arguments]
     with tempfile.TemporaryFile("w+") as stream:
         start = time.monotonic()
         child = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
@@ -72,15 +71,15 @@ def plan(folder: Path, arguments: list[str], profile: Path | None = None) -> Pla
         text = stream.read()
     if status:
         raise SystemExit(f"the dry run failed:\n{text[-3000:]}")
-    counts = dict(re.findall(r"^(\w+) +(\d+)$", text, flags=re.MULTILINE))
+    cpu = usage.ru_utime + usage.ru_stime
+    return Plan(text, wall, cpu, usage.ru_maxrss / 1024)
+
+
+def jobs_of(text: str) -> tuple[int, int]:
+    """Jobs, and those of them that run samples, from the output of a dry run."""
+    counts = dict(re.findall(r"^([\w-]+) +(\d+)$", text, flags=re.MULTILINE))
     samples = sum(int(n) for rule, n in counts.items() if rule.startswith("infer"))
-    return Plan(
-        int(counts["total"]),
-        samples,
-        wall,
-        usage.ru_utime + usage.ru_stime,
-        usage.ru_maxrss / 1024,
-    )
+    return int(counts["total"]), samples
 
 
 def main() -> None:
@@ -89,16 +88,21 @@ def main() -> None:
     settings = {"models": args.models, "samples": args.samples}
     if args.batch is not None:
         settings["batch"] = args.batch
-    print("subjects call      jobs  inference   wall s    cpu s  peak MB", flush=True)
+    print(
+        "subjects  jobs  with samples  call      wall s    cpu s  peak MB", flush=True
+    )
     for subjects in args.subjects:
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place) / "study"
             make_study(folder, subjects, settings)
-            for call in ("first", "again"):
-                done = plan(folder, rest, args.profile if call == "again" else None)
+            whole = plan(folder, ["--quiet", "rules", *rest])
+            jobs, samples = jobs_of(whole.text)
+            quiet = ["--quiet", "rules", "progress", *rest]
+            part = plan(folder, quiet, args.profile)
+            for call, done in (("dry run", whole), ("planning", part)):
                 print(
-                    f"{subjects:8} {call:6} {done.jobs:7} {done.sample_jobs:10} "
-                    f"{done.wall_s:8.1f} {done.cpu_s:8.1f} {done.peak_mb:8.0f}",
+                    f"{subjects:8} {jobs:5} {samples:13}  {call:8} {done.wall_s:7.1f} "
+                    f"{done.cpu_s:8.1f} {done.peak_mb:8.0f}",
                     flush=True,
                 )
 

@@ -67,7 +67,8 @@ try:
             for name, spec in MODELS.items()
         }
     # Bad scans are refused here, in the first seconds and not after hours.
-    if CONFIG.bad_scans == "stop" and not ASKS_STATUS:
+    # Once per run: jobs on a cluster read this file too.
+    if CONFIG.bad_scans == "stop" and not ASKS_STATUS and workflow.is_main_process:
         check_volumes(
             {
                 f"subjects[{s.id}].path": Path(s.path)
@@ -168,13 +169,25 @@ def batch_settings(wildcards, batch) -> str:
 
 
 def batch_files(spec, batch) -> list[str]:
-    """Outputs of a batch: images and sidecars of its samples."""
+    """Outputs of a batch: images and sidecars of its samples.
+
+    Planning takes its time by the file, so of several samples only the sidecars that
+    other rules read are stated.
+    """
+    kinds = [layout.sample_files, layout.sample_sidecars]
+    if len(batch.samples) > 1 and batch.label not in controls(CONFIG):
+        kinds = [layout.sample_files]
     return [
         file
         for sample in batch.samples
-        for files in (layout.sample_files, layout.sample_sidecars)
-        for file in files(spec, "{subject}", batch.label, sample).values()
+        for kind in kinds
+        for file in kind(spec, "{subject}", batch.label, sample).values()
     ]
+
+
+def enough(files: dict) -> dict:
+    """Files of one job as inputs; in a large study one, which stands for all."""
+    return files if BATCH == 1 else dict(list(files.items())[:1])
 
 
 def batch_record(kind: str, model: str, batch) -> str:
@@ -339,10 +352,18 @@ def pairs_of(role: str) -> list[str]:
     return [file for file in files if file]
 
 
+def all_uncertainty() -> list[str]:
+    """The maps and tables of every subject and model."""
+    pairs = layout.in_order(SUBJECTS, MODELS.values())
+    files = [layout.uncertainty_files(m, s, MEASURED) for s, m in pairs]
+    return [file for roles in files for file in roles.values()]
+
+
 def all_figures() -> list[str]:
     """The figures of every subject and model."""
     pairs = layout.in_order(SUBJECTS, MODELS.values())
-    return [f for s, m in pairs for f in layout.figure_files(m, s, MEASURED).values()]
+    files = [enough(layout.figure_files(m, s, MEASURED)) for s, m in pairs]
+    return [file for some in files for file in some.values()]
 
 
 def study_arguments(wildcards) -> str:

@@ -15,7 +15,8 @@ rule plan:
         arguments=plan_arguments(
             CONFIG, len(SUBJECTS), {m: weight_paths(m) for m in MODELS}
         ),
-        cores=workflow.cores or 1,
+        # Not `workflow.cores`, which fails where a cluster runs the jobs.
+        cores=workflow.resource_settings.cores or 1,
     message:
         "Timing a few slices to predict what the study costs"
     shell:

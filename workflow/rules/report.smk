@@ -35,7 +35,7 @@ for model, spec in MODELS.items():
         name:
             f"figures_{model}"
         input:
-            **layout.uncertainty_files(spec, "{subject}", MEASURED),
+            **enough(layout.uncertainty_files(spec, "{subject}", MEASURED)),
             image=layout.conformed("{subject}", spec.grid),
         output:
             **layout.figure_files(spec, "{subject}", MEASURED),
