@@ -117,8 +117,9 @@ def test_s3_keeps_a_product_of_rows_and_columns():
         assert rows[0] < rows[1]
         assert columns[0] < columns[1]
         seen.add(tuple(got.flatten().tolist()))
-    assert (2.0, 4.0, 6.0, 8.0) in seen | {(2.0, 4.0, 6.0, 8.0)}
-    assert len(seen) > 20
+    assert len(seen) > 20  # of 36 products
+    draws = (P.s3_pool2d(MATRIX, 2, first="identity") for _ in range(400))
+    assert any(d.flatten().tolist() == [2.0, 4.0, 6.0, 8.0] for d in draws)
 
 
 def test_s3_takes_the_maximum_first_and_is_deterministic_in_evaluation():
@@ -148,7 +149,7 @@ def temperature(value, x, kernel=2):
 
 def test_tdgs_goes_from_max_to_average():
     x = images()
-    cold = P.tdgs_pool2d(x, temperature(1e-3, x), 2, training=False)
+    cold = P.tdgs_pool2d(x, temperature(1e-9, x), 2, training=False)
     hot = P.tdgs_pool2d(x, temperature(1e9, x), 2, training=False)
     assert torch.allclose(cold, F.max_pool2d(x, 2), atol=1e-6)
     assert torch.allclose(hot, F.avg_pool2d(x, 2), atol=1e-6)

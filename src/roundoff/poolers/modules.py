@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter
 
 from roundoff.poolers import functional as P
-from roundoff.poolers.windows import Size, pair, windows
+from roundoff.poolers.windows import Size, pair, uniform, windows
 
 LEAST_TEMPERATURE = 0.1
 
@@ -136,8 +136,8 @@ class TDGSPool2d(nn.modules.lazy.LazyModuleMixin, _Pool):
             with torch.no_grad():
                 shape = windows(x, self.kernel_size, self.stride).shape[1:4]
                 self.raw.materialize(shape, device=x.device, dtype=x.dtype)
-                low, high = self.initial_value - 0.5, self.initial_value + 0.5
-                self.raw.uniform_(low, high)
+                drawn = uniform(shape, self.raw, self.generator)
+                self.raw.copy_(self.initial_value - 0.5 + drawn)
 
     @property
     def temperature(self) -> Tensor:
