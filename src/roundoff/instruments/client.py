@@ -21,12 +21,9 @@ VERROU = ord("V") << 24 | ord("R") << 16
 START, STOP, DISPLAY_COUNTERS, COUNT_INSTRUMENTED, SET_SEED = (
     VERROU + number for number in (0, 1, 4, 6, 9)
 )
-START_SOFT, STOP_SOFT = VERROU + 26, VERROU + 27
 BINDING_NAMES = {
     START: "c_verrou_start_instrumentation",
     STOP: "c_verrou_stop_instrumentation",
-    START_SOFT: "c_verrou_start_soft_instrumentation",
-    STOP_SOFT: "c_verrou_stop_soft_instrumentation",
     DISPLAY_COUNTERS: "c_verrou_display_counters",
     COUNT_INSTRUMENTED: "c_verrou_count_fp_instrumented",
 }
