@@ -24,3 +24,16 @@ def test_batches_give_the_same_bits(finished, study):
     for name in ("native_001", "native_002", "native_003", "ieee_001"):
         row = study.folder / f"results/benchmarks/infer/tiny/sub-01_{name}.tsv"
         assert "max_rss" in row.read_text()
+
+
+def test_samples_may_go_once_they_are_measured(finished, study):
+    study.write(keep_samples=False, subjects=study.config["subjects"][:1])
+    target = "results/tables/tiny/sub-01_rec-native_summary.json"
+    study.run("--", target)
+    images = [f for f in study.checksums() if "run-" in f and f.endswith(".nii.gz")]
+    assert images == []
+    assert study.planned("--", target) == {}
+    made = {k: v for k, v in study.checksums().items() if "sub-01" in k}
+    expected = finished.checksums()
+    assert made == {name: expected[name] for name in made}
+    assert any("sigbits" in name for name in made)

@@ -177,12 +177,15 @@ def batch_files(spec, batch) -> list[str]:
     kinds = [layout.sample_files, layout.sample_sidecars]
     if len(batch.samples) > 1 and batch.label not in controls(CONFIG):
         kinds = [layout.sample_files]
-    return [
+    files = [
         file
         for sample in batch.samples
         for kind in kinds
         for file in kind(spec, "{subject}", batch.label, sample).values()
     ]
+    if CONFIG.keep_samples:
+        return files
+    return [temp(f) if f.endswith(".nii.gz") else f for f in files]
 
 
 def enough(files: dict) -> dict:

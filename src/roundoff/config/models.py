@@ -141,8 +141,15 @@ class Config(Section):
         ge=1,
         le=1000,
         description=(
-            "Samples one job computes, one after the other. Left out: 1, in studies of\n"
-            "more than 5000 samples 10 (docs/cluster.md)."
+            "Samples one job computes, one after the other. Left out: 1, or 10 in\n"
+            "studies of more than 5000 samples (docs/cluster.md)."
+        ),
+    )
+    keep_samples: bool = Field(
+        True,
+        description=(
+            "false: delete the images of a sample once its uncertainty is measured.\n"
+            "Samples added later then compute all of them again (docs/cluster.md)."
         ),
     )
     seed: int = Field(

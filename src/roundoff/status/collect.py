@@ -56,12 +56,15 @@ def collect(
             control = [layout.control_file(spec.name, subject)]
             check = look(control, f"check_control/{spec.name}/sub-{subject}")
             for label, asked in instruments.items():
-                jobs = [
-                    _sample(spec, subject, label, i + 1, look) for i in range(asked)
-                ]
                 after = check
                 if label == measured and check.state != "failed":
                     after = _aggregation(spec, subject, measured, look)
+                # Images may be deleted once they are aggregated (keep_samples).
+                kept = after.state != "done"
+                jobs = [
+                    _sample(spec, subject, label, i + 1, look, images=kept)
+                    for i in range(asked)
+                ]
                 before = (scan, canaries[label])
                 rows.append(_row(subject, spec.name, label, before, jobs, after))
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -88,9 +91,9 @@ def _row(subject, model, label, before, jobs: list[Job], after: Job) -> dict:
     }
 
 
-def _sample(spec, subject, label, index: int, look: Callable[..., Job]) -> Job:
+def _sample(spec, subject, label, index: int, look, images: bool) -> Job:
     run = layout.sample_label(index)
-    files = layout.sample_files(spec, subject, label, run)
+    files = layout.sample_files(spec, subject, label, run) if images else {}
     sidecars = layout.sample_sidecars(spec, subject, label, run)
     name = f"infer/{spec.name}/sub-{subject}_{label}_{run}"
     return look([*files.values(), *sidecars.values()], name)
