@@ -7,6 +7,7 @@ from Debian's packages. What cannot be had is told, and the tests skip with that
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -258,3 +259,51 @@ def _download(folder: Path, debs: Path) -> None:
     options = [part for k, v in values.items() for part in ("-o", f"{k}={v}")]
     ask("apt-get", *options, "-qq", "update")
     ask("apt-get", *options, "-qq", "download", *APPTAINER_PACKAGES, cwd=debs)
+
+
+# --- The image ------------------------------------------------------------------------
+
+
+def build_context(root: Path, folder: Path, wheels_at: Path) -> Path:
+    """What a build may see: the files `.dockerignore` lets through, and the wheels."""
+    names = [
+        line[1:]
+        for line in (root / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    ]
+    junk = shutil.ignore_patterns("__pycache__", "*.so", "*.egg-info", "*.whl")
+    for name in names:
+        source, target = root / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=junk, symlinks=True)
+        else:
+            shutil.copy(source, target)
+    for wheel in wheels_at.glob("*.whl"):
+        os.link(wheel, folder / "containers/wheels" / wheel.name)
+    return folder
+
+
+def unpack(image: str, folder: Path, environment: dict[str, str]) -> None:
+    """An image of the Docker engine as a folder that Apptainer runs.
+
+    What `apptainer build --sandbox` makes, without compressing every layer on the way:
+    the files, and the image's variables where Apptainer looks for them.
+    """
+    everything = os.environ | environment
+    container = ask("docker", "create", image, env=everything).strip()
+    try:
+        folder.mkdir(parents=True)
+        with subprocess.Popen(
+            ["docker", "export", container], stdout=subprocess.PIPE, env=everything
+        ) as export:
+            ask("tar", "-C", folder, "-x", "--exclude=./dev/*", stdin=export.stdout)
+    finally:
+        ask("docker", "rm", container, env=everything)
+    (folder / ".dockerenv").unlink(missing_ok=True)
+    found = ask("docker", "image", "inspect", image, env=everything)
+    variables = folder / ".singularity.d/env/10-docker2singularity.sh"
+    variables.parent.mkdir(parents=True)
+    lines = (v.partition("=") for v in json.loads(found)[0]["Config"]["Env"])
+    variables.write_text(
+        "".join(f"export {name}={shlex.quote(value)}\n" for name, _, value in lines)
+    )

@@ -72,7 +72,7 @@ def wrap(
     if runtime == "apptainer":
         head = ["apptainer", "--quiet", "exec", "--cleanenv", "--contain", "--no-home"]
         head += ["--net", "--network", "none", *mounts]
-        head += ["--pwd", str(workdir)] if workdir else []
+        head += ["--pwd", str(workdir or "/")]
         return [*head, image, "env", *variables, *command]
     head = [runtime, "run", "--rm", "--init", "--pull", "never", "--network", "none"]
     head += ["--security-opt", "no-new-privileges"]

@@ -36,15 +36,15 @@ def run(
 ) -> int:
     """Run `command` as `wrap` builds it; its exit status.
 
-    What is written belongs to the calling user. A signal to this process goes to the
-    container, which is removed if it does not end. A container that an earlier, killed
-    call with the same `writes` left behind is removed first: two would write the same
-    files. Standard output and error pass through. Raises `RoundoffError` in one
-    sentence when the engine or the image is missing, the container did not start, or
-    it was killed for memory.
+    `workdir` must lie in one of `reads` or `writes`; without it the command starts
+    where the image says. What is written belongs to the calling user. A signal to this
+    process goes to the container, which is removed if it does not end. A container
+    that an earlier, killed call with the same `writes` left behind is removed first:
+    two would write the same files. Standard output and error pass through. Raises
+    `RoundoffError` in one sentence when the engine or the image is missing, the
+    container did not start, or it was killed for memory.
     """
     limits = limits or Limits()
-    workdir = (workdir or Path.cwd()).absolute()
     writes = [Path(path).absolute() for path in writes]
     if runtime != "host":
         require_engine(runtime)
@@ -63,7 +63,7 @@ def run(
         limits=limits,
         name=name,
         user=(os.getuid(), os.getgid()),
-        workdir=workdir,
+        workdir=workdir and workdir.absolute(),
     )
     _remove(runtime, name)
     status, words = _to_the_end(argv, runtime, name, workdir)
@@ -95,7 +95,7 @@ def _require_there(paths: Sequence[Path]) -> None:
 
 
 def _to_the_end(
-    argv: Sequence[str], runtime: str, name: str, workdir: Path
+    argv: Sequence[str], runtime: str, name: str, workdir: Path | None
 ) -> tuple[int, str]:
     """Exit status and the last lines of standard error."""
     lines: deque[str] = deque(maxlen=KEPT_LINES)

@@ -34,11 +34,11 @@ def engine_here(
 ) -> str:
     """The engine this process runs under: docker, podman, apptainer, or host.
 
-    A variable alone may have been inherited, so Apptainer's folder must be there too.
+    A variable alone may have been inherited, so Apptainer's folder or the file of an
+    image must be there too.
     """
-    if (root / APPTAINER_FOLDER.lstrip("/")).is_dir() and any(
-        environment.get(name) for name in APPTAINER
-    ):
+    folder = (root / APPTAINER_FOLDER.lstrip("/")).is_dir() or image_here(root)
+    if folder and any(environment.get(name) for name in APPTAINER):
         return "apptainer"
     for engine, mark in MARKS.items():
         if (root / mark.lstrip("/")).exists():

@@ -57,6 +57,7 @@ def sent(
             image=args.container,
             reads=[Path.cwd(), *reads],
             writes=writes,
+            workdir=Path.cwd(),
             limits=Limits(memory_mb=args.memory, cpus=1),
         )
         if status:
