@@ -1,6 +1,7 @@
 """What the scripts of `scripts/` share: failing, arguments, progress."""
 
 import argparse
+import errno
 import json
 import sys
 import time
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a script's `main`; a `RoundoffError` becomes one message and status 2.
+    """Call a script's `main`; what a user can mend becomes one message and status 2.
 
     A script that was sent into a container refuses to run anywhere else.
     """
@@ -25,8 +26,33 @@ def run(main: Callable[[], None]) -> None:
         require_place()
         main()
     except RoundoffError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        words = str(error)
+    except (MemoryError, OSError, RuntimeError) as error:
+        words = _of_the_machine(error)
+        if words is None:
+            raise
+    else:
+        return
+    print(f"error: {words}", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """What to do about a full disk, too little memory or a folder without access."""
+    number, text = getattr(error, "errno", None), str(error).partition("\n")[0]
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return (
+            f"out of memory ({text}). Run fewer jobs at once (--cores), give the job "
+            "more memory (--set-resources RULE:mem_mb=...), and run again."
+        )
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full ({text}). Free some space and run again: nothing "
+            "half-written is left, and what is done stays done."
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission to write ({text}). Mend it and run again."
+    return None
 
 
 def assignments(items: Iterable[str]) -> dict[str, str]:

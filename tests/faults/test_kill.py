@@ -10,6 +10,7 @@ import pytest
 
 # One worker runs them all: they share the undisturbed study.
 pytestmark = pytest.mark.xdist_group("workflow")
+AGAIN = "run again: identical"
 
 
 def processes_of(study, script: str) -> list[int]:
@@ -53,9 +54,9 @@ def partial_files(study) -> list[Path]:
     return list((study.folder / "results").rglob(".partial-*"))
 
 
-def test_killed_job(finished, study):
-    driver = start(study)
-    victims = wait_for_job(study, driver)
+def test_killed_job(short_finished, short, drill):
+    driver = start(short)
+    victims = wait_for_job(short, driver)
     time.sleep(1.0)
     for victim in victims:
         try:
@@ -63,19 +64,21 @@ def test_killed_job(finished, study):
         except ProcessLookupError:
             continue
     driver.communicate(timeout=300)
-    study.run()
-    assert study.checksums() == finished.checksums()
+    short.run()
+    assert short.checksums() == short_finished.checksums()
+    drill("kill -9 of jobs", "Exiting because a job execution failed", AGAIN)
 
 
-def test_killed_run(finished, study):
-    driver = start(study)
-    wait_for_job(study, driver)
+def test_killed_run(short_finished, short, drill):
+    driver = start(short)
+    wait_for_job(short, driver)
     time.sleep(2.0)
     os.killpg(driver.pid, signal.SIGKILL)
     driver.wait(timeout=60)
-    while processes_of(study, "infer.py"):  # jobs in groups of their own
-        for left in processes_of(study, "infer.py"):
+    while processes_of(short, "infer.py"):  # jobs in groups of their own
+        for left in processes_of(short, "infer.py"):
             os.kill(left, signal.SIGKILL)
         time.sleep(0.2)
-    study.run()
-    assert study.checksums() == finished.checksums()
+    short.run()
+    assert short.checksums() == short_finished.checksums()
+    drill("kill -9 of the driver and its jobs", "Killed", AGAIN)

@@ -358,8 +358,8 @@ def pairs_of(role: str) -> list[str]:
 def all_uncertainty() -> list[str]:
     """The maps and tables of every subject and model."""
     pairs = layout.in_order(SUBJECTS, MODELS.values())
-    files = [layout.uncertainty_files(m, s, MEASURED) for s, m in pairs]
-    return [file for roles in files for file in roles.values()]
+    files = [enough(layout.uncertainty_files(m, s, MEASURED)) for s, m in pairs]
+    return [file for some in files for file in some.values()]
 
 
 def all_figures() -> list[str]:
