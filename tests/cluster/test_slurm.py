@@ -145,17 +145,18 @@ def test_disturbed_runs_end_with_the_results_of_a_local_one(
     first = drivers("first")
     wait_until(lambda: not (study.folder / "hog").exists(), first, "the hog")
     wait_until(lambda: samples(cluster, "FAILED"), first, "its end")
-    wait_until(lambda: samples(cluster, "RUNNING"), first, "a running sample")
-    victim = samples(cluster, "RUNNING")[0]["id"]
-    cluster.client("scancel", victim)
-    cluster.set_node("n2", "down")
+    wait_until(lambda: len(samples(cluster, "RUNNING")) > 1, first, "two samples")
+    victim, bystander = samples(cluster, "RUNNING")[:2]
+    cluster.client("scancel", victim["id"])
+    cluster.set_node(bystander["node"], "down")
     time.sleep(5)
-    cluster.set_node("n2", "resume")
+    cluster.set_node(bystander["node"], "resume")
     cluster.stop_controller()
     time.sleep(15)
     cluster.start_controller()
     cluster.wait_for_nodes("idle,mixed,alloc")
-    wait_until(lambda: f"'{victim}' failed" in first.text(), first, "the cancelling")
+    said = f"'{victim['id']}' failed, SLURM status is: 'CANCELLED'"
+    wait_until(lambda: said in first.text(), first, "the cancelling")
     wait_until(lambda: samples(cluster, "RUNNING"), first, "another running sample")
     first.kill()
     left = [j["id"] for j in cluster.jobs() if j["state"] in ("RUNNING", "PENDING")]
