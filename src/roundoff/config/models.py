@@ -6,6 +6,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from roundoff.config.nan_sweep import NanSweep, TimeTrials
+from roundoff.config.poolers import Poolers
 from roundoff.config.relu_zero import ReluZero
 from roundoff.config.runtime import Images, Runtime
 from roundoff.config.section import Section
@@ -240,6 +241,14 @@ class Config(Section):
         description=(
             "Target `time_trials`: the NaN convolution against PyTorch's own.\n"
             "size: quick, default (minutes) or full; clock: wall or cpu."
+        ),
+    )
+    poolers: Poolers = Field(
+        default_factory=Poolers,
+        description=(
+            "Target `poolers` (docs/poolers.md): size demo (about 15 minutes on two\n"
+            "cores) or published (days); datasets, poolers, seeds, epochs, images and\n"
+            "samples override it."
         ),
     )
     relu_zero: ReluZero = Field(

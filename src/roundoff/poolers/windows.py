@@ -1,4 +1,4 @@
-"""Pooling windows of a batch of images, as a view."""
+"""Pooling windows of a batch of images."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,11 @@ def pair(value: Size, name: str) -> tuple[int, int]:
 
 
 def windows(x: Tensor, kernel_size: Size, stride: Size | None) -> Tensor:
-    """Windows of `x` (N, C, H, W) as a view (N, C, OH, OW, cells), rows first.
+    """Windows of `x` (N, C, H, W): (N, C, OH, OW, cells), rows first.
 
-    Whole windows only, no padding. Raises ValueError for another number of axes and
-    for images smaller than the kernel.
+    Whole windows only, no padding. Made of slices, so that gradients are sums of whole
+    additions, as random rounding needs them. Raises ValueError for another number of
+    axes and for images smaller than the kernel.
     """
     if x.dim() != 4:
         raise ValueError(f"poolers take (N, C, H, W), not {tuple(x.shape)}")
@@ -30,8 +31,15 @@ def windows(x: Tensor, kernel_size: Size, stride: Size | None) -> Tensor:
         raise ValueError(
             f"the kernel {kernel} does not fit into images of {tuple(x.shape[2:])}"
         )
-    cut = x.unfold(2, kernel[0], step[0]).unfold(3, kernel[1], step[1])
-    return cut.flatten(-2)
+    last = [
+        (n - k) // s * s + 1 for n, k, s in zip(x.shape[2:], kernel, step, strict=True)
+    ]
+    cells = [
+        x[:, :, row : row + last[0] : step[0], column : column + last[1] : step[1]]
+        for row in range(kernel[0])
+        for column in range(kernel[1])
+    ]
+    return torch.stack(cells, -1)
 
 
 def uniform(shape: Sequence[int], like: Tensor, generator: torch.Generator | None):
