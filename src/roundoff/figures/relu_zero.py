@@ -168,7 +168,7 @@ def _rounding_points(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
     axes.set_ylabel("probability (95 % interval)")
     axes.set_title("gradients of s = 0 and s = 1 differ")
     axes.grid(axis="y")
-    axes.legend(loc="center right")
+    axes.legend(loc="best")
 
 
 def surprise(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
@@ -246,7 +246,7 @@ def plane(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
     titles = {
         "float64": "float64",
         "float32": "float32",
-        "random": "float32, random rounding",
+        "random": "random rounding",
     }
     edge = table["a"].max()
     box = (-edge, edge, -edge, edge)
