@@ -56,10 +56,10 @@ def estimate(
     plain, native = calibration.plain.at(slices), calibration.native.at(slices)
     start = calibration.start
     control = start + plain
-    memory = calibration.plain_mb
+    memory = calibration.memory(calibration.plain_mb, slices)
     if instrument == "native":
         sample, total_control = start + native, samples.controls * control
-        memory = calibration.native_mb
+        memory = calibration.memory(calibration.native_mb, slices)
     elif instrument == "verrou":
         under = cost.start * start + cost.plain * plain
         rounding = cost.operation * calibration.operations.at(slices)
