@@ -62,6 +62,6 @@ lint:
 	$(RUN) snakemake --lint
 
 faults:
-	$(RUN) pytest -m '' tests/faults
+	$(RUN) pytest -m '' tests/faults --write-faults
 
 FORCE:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from roundoff.aggregate import save_table
 from roundoff.lock import is_running
+from roundoff.report.partial import write_partial
 from roundoff.scripting import add_study, run, study_of
 from roundoff.status import collect
 from roundoff.status.show import print_table, summary, write_page
@@ -26,9 +27,11 @@ def main() -> None:
         running=not args.ended and is_running(args.lock),
     )
     save_table(args.output, table)
+    partial = write_partial(study) if args.ended else None
     write_page(args.page, table)
     if args.quiet:
-        print(f"{summary(table)} Details: {args.output}, {args.page}")
+        places = [str(p) for p in (args.output, args.page, partial) if p]
+        print(f"{summary(table)} Details: {', '.join(places)}")
     else:
         print_table(table)
 

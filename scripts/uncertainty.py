@@ -12,7 +12,7 @@ from roundoff.layout import sample_label
 from roundoff.models.labels import load_label_table
 from roundoff.scripting import add_model, assignments, model_of, run
 from roundoff.uncertainty.significant_bits import BitsSettings
-from roundoff.verify import verify_samples
+from roundoff.verify import require_grid, verify_samples
 
 
 def main() -> None:
@@ -26,12 +26,14 @@ def main() -> None:
         for r in runs
     ]
     first = spec.maps[0].name
-    records = aggregate.check_samples([Path(s[f"map_{first}"]) for s in samples])
+    firsts = [Path(s[f"map_{first}"]) for s in samples]
+    records = aggregate.check_samples(firsts)
     record = aggregate.summary_record(records, args.confidence)
     record["NonFiniteValues"] = {
         role: verify_samples([Path(s[role]) for s in samples], role, records)
         for role in samples[0]
     }
+    require_grid(firsts, args.image, records)
     affine = nib.load(args.image).affine
     names, majority = {}, None
     if spec.labels:

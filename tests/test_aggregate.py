@@ -83,6 +83,14 @@ def test_samples_of_different_experiments_are_refused(samples, key):
         aggregate.check_samples(samples)
 
 
+def test_a_sample_without_a_readable_sidecar_is_refused(samples):
+    for content in ("{", None):
+        sidecar = samples[1].with_name("1.json")
+        sidecar.write_text(content) if content else sidecar.unlink()
+        with pytest.raises(RoundoffError, match=r"1\.json: cannot be read.*Delete"):
+            aggregate.check_samples(samples)
+
+
 def test_summary_counts_and_names(samples):
     records = aggregate.check_samples(samples)
     summary = aggregate.summary_record(records, 0.95)

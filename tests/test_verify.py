@@ -6,10 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from roundoff.checksums import sha256_of_array
+from roundoff.checksums import sha256_of_array, sha256_of_file
 from roundoff.errors import RoundoffError
 from roundoff.images.save import save_labels, save_map
-from roundoff.verify import verify_samples
+from roundoff.verify import require_grid, verify_samples
 
 AFFINE = np.diag([2.0, 2.0, 2.0, 1.0])
 
@@ -98,3 +98,25 @@ def test_a_sample_without_a_finite_value_is_refused(tmp_path):
         "OutputDtype": {"map_x": "<f4"},
     }
     assert "no voxel is finite" in refusal([tmp_path / "x.nii.gz"], [record])
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine", "other_input", "words"),
+    [
+        ((9, 8, 7), AFFINE, False, None),
+        ((9, 8, 6), AFFINE, False, r"shape \(9, 8, 7\)"),
+        ((9, 8, 7), np.diag([2.0, 2.0, -2.0, 1.0]), False, "affine"),
+        ((9, 8, 7), AFFINE, True, "another scan"),
+    ],
+)
+def test_samples_off_the_grid_of_the_scan(stored, shape, affine, other_input, words):
+    paths, records = stored
+    image = paths[0].with_name("scan.nii.gz")
+    save_map(image, np.zeros(shape), affine)
+    digest = "0" if other_input else sha256_of_file(image)
+    records = [record | {"InputSha256": digest} for record in records]
+    if words is None:
+        require_grid(paths, image, records)
+        return
+    with pytest.raises(RoundoffError, match=words):
+        require_grid(paths, image, records)

@@ -104,7 +104,10 @@ class Study:
         return pd.read_csv(path, sep="\t", dtype=types, keep_default_na=False)
 
     def checksums(self) -> dict[str, str]:
-        """SHA-256 of every result, but what tells times: logs, timings, status."""
+        """SHA-256 of every result, but what tells times: logs, timings, status.
+
+        What a failed run leaves (a partial report) counts: it must be gone.
+        """
         results = self.folder / "results"
         skip = {"logs", "benchmarks", "status.tsv", "status.html"}
         return {

@@ -46,16 +46,20 @@ class LabelUncertainty:
 def check_samples(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """The sidecars of one output over the samples, checked against each other.
 
-    Raises `RoundoffError` when a seed repeats, a sample was made from another input,
-    weights or instrument setting than the first, or Verrou changed nothing.
+    Raises `RoundoffError` when a sidecar is missing or no JSON, a seed repeats, a
+    sample was made from another input, weights or instrument setting than the first, or
+    Verrou changed nothing.
     """
-    records = [json.loads(sidecar_of(path).read_text()) for path in paths]
-    seeds = [record["Seed"] for record in records]
-    if len(set(seeds)) < len(seeds):
-        raise RoundoffError(
-            f"{paths[0].parent}: two samples have the same seed, so they are one "
-            "sample counted twice. Delete these samples and run again."
-        )
+    records = [_sidecar(path) for path in paths]
+    by_seed: dict[int, Path] = {}
+    for path, record in zip(paths, records, strict=True):
+        other = by_seed.setdefault(record["Seed"], path)
+        if other is not path:
+            raise RoundoffError(
+                f"{path} and {other.name}: two samples have the same seed, so they are "
+                "one sample counted twice. Delete both with their sidecars and run "
+                "again."
+            )
     for key in ("InputSha256", "Weights", "ModelOptions", "Instrument", "Versions"):
         for path, record in zip(paths, records, strict=True):
             if record[key] != records[0][key]:
@@ -65,6 +69,18 @@ def check_samples(paths: Sequence[Path]) -> list[dict[str, Any]]:
                 )
     require_spread(records)
     return records
+
+
+def _sidecar(path: Path) -> dict[str, Any]:
+    """What a sample's sidecar says."""
+    sidecar = sidecar_of(path)
+    try:
+        return json.loads(sidecar.read_text())
+    except (OSError, ValueError) as error:
+        raise RoundoffError(
+            f"{sidecar}: cannot be read ({error}), so nobody knows how {path.name} was "
+            "made. Delete both and run again: only this sample is computed."
+        ) from error
 
 
 def measure_map(

@@ -11,7 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from roundoff.checksums import sha256_of_array
+from roundoff.checksums import sha256_of_array, sha256_of_file
 from roundoff.errors import RoundoffError
 from roundoff.images.check import require_whole_gzip
 
@@ -28,6 +28,30 @@ def verify_samples(
     naming the first file that is damaged, is another sample's, or has no finite value.
     """
     return sum(_verify(p, role, r) for p, r in zip(paths, records, strict=True))
+
+
+def require_grid(
+    paths: Sequence[Path], image: Path, records: Sequence[Mapping[str, Any]]
+) -> None:
+    """Require samples on the grid of the conformed scan, and computed from this scan.
+
+    `records`: the sidecars of `paths`. Raises `RoundoffError` naming the first file
+    whose shape or affine differs, or whose sidecar names another input's SHA-256.
+    """
+    scan, digest = nib.load(image), sha256_of_file(image)
+    for path, record in zip(paths, records, strict=True):
+        if record["InputSha256"] != digest:
+            raise RoundoffError(
+                f"{path}: was computed from another scan than {image} as it is now "
+                f"(SHA-256 differs). {AGAIN}"
+            )
+        sample = nib.load(path)
+        same = sample.shape[:3] == scan.shape[:3]
+        if not (same and np.allclose(sample.affine, scan.affine, atol=1e-5)):
+            raise RoundoffError(
+                f"{path}: shape {sample.shape} or affine differ from those of {image} "
+                f"({scan.shape}). {AGAIN}"
+            )
 
 
 def _verify(path: Path, role: str, record: Mapping[str, Any]) -> int:

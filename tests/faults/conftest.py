@@ -1,17 +1,18 @@
 """What the fault drill needs: studies to break, and the table of what happened."""
 
+import json
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
 from faults_support import short_study
+from roundoff.atomic import write_json, write_text
 from workflow_study import Study
 
 TABLE = Path(__file__).resolve().parents[2] / "docs/faults.md"
-ROWS = pytest.StashKey()
 HEAD = """\
 # What happens when something breaks?
 
@@ -39,22 +40,46 @@ def pytest_addoption(parser):
     parser.addoption("--write-faults", action="store_true", help="write docs/faults.md")
 
 
-def pytest_configure(config):
-    config.stash[ROWS] = []
+def row_file(config, nodeid: str) -> Path:
+    """Where pytest's cache keeps a test's row, so that `--lf` completes a table."""
+    name = re.sub(r"[^A-Za-z0-9]+", "-", nodeid.split("/")[-1])
+    return config.cache.mkdir("faults") / f"{name}.json"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if outcome.get_result().failed:
+        row_file(item.config, item.nodeid).unlink(missing_ok=True)
+
+
+def stored(config) -> list[Row]:
+    """The rows of the tests that passed when they last ran, in the tests' order."""
+    here = Path(__file__).parent
+    source = "".join(p.read_text() for p in sorted(here.glob("test_*.py")))
+    rows = []
+    for path in config.cache.mkdir("faults").glob("*.json"):
+        entry = json.loads(path.read_text())
+        place = source.find(f"def {entry.pop('test')}(")
+        if place >= 0:  # else the test is gone
+            rows.append((place, path.name, Row(**entry)))
+    return [row for _, _, row in sorted(rows, key=lambda r: r[:2])]
 
 
 def pytest_sessionfinish(session, exitstatus):
-    """The table, if it was asked for and every fault was survived."""
-    rows = session.config.stash.get(ROWS, [])
-    if not session.config.getoption("--write-faults", default=False) or exitstatus:
-        return
-    lines = [f"| {r.fault} | {r.seen} | {r.results} |" for r in rows]
-    TABLE.write_text(HEAD + "\n".join(lines) + "\n")
+    """The page, if it was asked for and every fault was survived."""
+    config = session.config
+    if config.getoption("--write-faults", default=False) and not exitstatus:
+        lines = [f"| {r.fault} | {r.seen} | {r.results} |" for r in stored(config)]
+        write_text(TABLE, HEAD + "\n".join(lines) + "\n")
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    for row in config.stash.get(ROWS, []):
-        terminalreporter.write_line(f"{row.fault:44} {row.results}")
+    for report in terminalreporter.stats.get("passed", []):
+        path = row_file(config, report.nodeid)
+        if report.when == "call" and "faults/" in report.nodeid and path.is_file():
+            row = json.loads(path.read_text())
+            terminalreporter.write_line(f"{row['fault']:52} {row['results']}")
 
 
 @pytest.fixture
@@ -66,7 +91,10 @@ def drill(request, tmp_path):
             seen = seen.replace(place, "…")
         seen = re.sub(r"/tmp/\S*?/(?=my scans|results|config)", "…/", seen)
         seen = " ".join(seen.split()).replace("|", "\\|")
-        request.config.stash[ROWS].append(Row(fault, f"`{seen}`", results))
+        row = Row(fault, f"`{seen}`" if seen else "(nothing)", results)
+        test = request.node.originalname
+        path = row_file(request.config, request.node.nodeid)
+        write_json(path, {"test": test, **asdict(row)})
 
     return remember
 

@@ -69,6 +69,10 @@ def test_a_skipped_scan_leaves_the_others_complete(study, finished, drill):
     broken = status[status["subject"] == "01"]
     assert list(broken["done"]) == [0, 0]
     assert all("01.nii.gz is damaged" in why for why in broken["why"])
+    page = (study.folder / "results/report_partial.html").read_text()
+    assert "Incomplete:</b> 1" in page
+    assert "sub-0002" in page
+    assert "sub-01" not in page
     expected = finished.checksums()
     for name, digest in study.checksums().items():
         if "sub-0002" in name:
@@ -79,7 +83,8 @@ def test_a_skipped_scan_leaves_the_others_complete(study, finished, drill):
     drill(
         "one damaged scan of several (`bad_scans: skip`)",
         seen,
-        "the others complete; `results/status.tsv` names it",
+        "the others complete and reported, `results/status.tsv` names it; mended and "
+        "run again: identical",
     )
 
 
@@ -184,6 +189,8 @@ def test_a_sidecar_copied_over_another(copied_short, short_finished, drill):
     done = copied_short.run(check=False)
     assert done.returncode != 0
     seen = line_with(done.stdout, "two samples have the same seed")
+    forget(copied_short, "001", "002")
+    first.unlink()
     second.unlink()
     copied_short.run()
     assert copied_short.checksums() == short_finished.checksums()

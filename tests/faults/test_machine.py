@@ -142,7 +142,7 @@ def test_terminated_driver(short, short_finished, drill):
     driver = start(short)
     wait_for_job(short, driver)
     driver.send_signal(signal.SIGTERM)
-    output, _ = driver.communicate(timeout=300)
+    output, _ = driver.communicate(timeout=1500)
     assert driver.returncode != 0
     seen = line_with(output, "Will exit after finishing")
     short.run()
@@ -164,7 +164,7 @@ def test_lost_bookkeeping(short, short_finished, drill):
     shutil.rmtree(short.folder / ".snakemake")
     short.run()
     assert short.checksums() == short_finished.checksums()
-    drill("driver killed, then `.snakemake` lost", "(nothing)", IDENTICAL)
+    drill("driver killed, then `.snakemake` lost", "", IDENTICAL)
 
 
 def test_two_runs_at_once(short, short_finished, drill):
@@ -176,7 +176,7 @@ def test_two_runs_at_once(short, short_finished, drill):
     status = short.run("--", "status")
     assert "samples are done" in status.stdout
     assert "running" in status.stdout
-    output, _ = first.communicate(timeout=300)
+    output, _ = first.communicate(timeout=1500)
     assert first.returncode == 0, output[-3000:]
     assert short.checksums() == short_finished.checksums()
     drill(
@@ -194,7 +194,7 @@ def test_clocks_that_jump(copied_short, short_finished, drill):
     done = copied_short.run(check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     assert copied_short.checksums() == short_finished.checksums()
-    drill("clocks jump a year", "(nothing)", "what looks old runs again: identical")
+    drill("clocks jump a year", "", "what looks old runs again: identical")
 
 
 def test_an_unwritable_temporary_folder(
@@ -203,7 +203,7 @@ def test_an_unwritable_temporary_folder(
     forget(copied_short, "002")
     monkeypatch.setenv("TMPDIR", "/proc/nowhere")
     done = copied_short.run(check=False)
-    seen = "(nothing: the system's own temporary folder is used)"
+    seen = ""
     if done.returncode:
         seen = line_with(done.stdout, "/proc/nowhere")
         monkeypatch.delenv("TMPDIR")
@@ -219,7 +219,7 @@ def test_unicode_and_spaces_in_paths(tmp_path, short_finished, drill):
     study.run()
     mine, theirs = study.checksums(), short_finished.checksums()
     assert mine == theirs
-    drill("unicode, spaces, quotes and `$` in paths", "(nothing)", "identical")
+    drill("unicode, spaces, quotes and `$` in paths", "", "identical")
 
 
 def test_the_checkout_may_lie_in_a_folder_with_spaces(

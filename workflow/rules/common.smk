@@ -395,7 +395,8 @@ def status_arguments() -> str:
 def write_status():
     """Leave the status of a run of the study that has ended."""
     targets = set(workflow.dag_settings.targets)
-    if not targets or targets & {"default", "all", "report"}:
+    named = {"default", "all", "report", f"{layout.RESULTS}/report.html"}
+    if not targets or targets & named:
         shell(
             # On the host: Snakemake gives its handlers no container.
             'ROUNDOFF_RUNTIME=host python "$SCRIPTS"/status.py {study} --ended --quiet',

@@ -5,7 +5,10 @@ from pathlib import Path
 from roundoff.checksums import sha256_of_file
 
 # What tells times, and what is written after the list.
-LEFT_OUT = {"logs", "benchmarks", "provenance", "status.tsv", "status.html"}
+LEFT_OUT = {
+    "logs", "benchmarks", "provenance", "status.tsv", "status.html",
+    "report_partial.html", "partial", "unfinished",
+}  # fmt: skip
 METADATA = "ro-crate-metadata.json"
 
 

@@ -47,11 +47,14 @@ BITS_COLUMNS = {
 }
 
 
-def write_page(path: Path, study: Study, overview: Mapping[str, Path]) -> None:
+def write_page(
+    path: Path, study: Study, overview: Mapping[str, Path], missing: int = 0
+) -> None:
     """Write the report of a study.
 
     `overview`: the figures over all subjects, "bits" and "dice", and the tables
-    "bits_table" and "regions_table", which are linked beside the page.
+    "bits_table" and "regions_table", which are linked beside the page. `missing`: how
+    many pairs of subject and model were asked for and are not there.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("roundoff.report", "templates"),
@@ -65,6 +68,8 @@ def write_page(path: Path, study: Study, overview: Mapping[str, Path]) -> None:
     image = embed if len(pairs) <= EMBED_UP_TO else partial(_relative, home=home)
     content = environment.get_template("page.html").render(
         version=__version__,
+        missing=missing,
+        status="status.html",
         canaries=canary_lines(study),
         control=control_line(study),
         figures={k: image(overview[k]) for k in ("bits", "dice")},

@@ -25,6 +25,10 @@ HEADINGS = {
     "peak_memory_mb": "peak MB",
     "why": "why",
 }
+REPORTS = {
+    "report.html": "Report",
+    "report_partial.html": "Report of what is complete",
+}
 
 
 def summary(table: pd.DataFrame) -> str:
@@ -68,16 +72,24 @@ def write_page(path: Path, table: pd.DataFrame) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    numbers = {n for n in HEADINGS if pd.api.types.is_numeric_dtype(table[n])}
     rows = [
-        {"cells": [_cell(v) for v in row.values()], "bad": bool(row["why"])}
-        for row in table[list(HEADINGS)].to_dict("records")
+        {
+            "cells": [{"text": _cell(v), "number": n in numbers} for n, v in r.items()],
+            "bad": bool(r["why"]),
+        }
+        for r in table[list(HEADINGS)].to_dict("records")
     ]
     content = environment.get_template("status.html").render(
         version=__version__,
         summary=summary(table),
-        head=list(HEADINGS.values()),
+        head=[{"text": h, "number": n in numbers} for n, h in HEADINGS.items()],
         rows=rows,
-        report="report.html" if (path.parent / "report.html").is_file() else None,
+        reports=[
+            {"file": file, "title": title}
+            for file, title in REPORTS.items()
+            if (path.parent / file).is_file()
+        ],
     )
     write_text(path, content)
 
