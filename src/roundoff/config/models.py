@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from roundoff.config.classifiers import Classifiers
 from roundoff.config.nan_sweep import NanSweep, TimeTrials
 from roundoff.config.poolers import Poolers
 from roundoff.config.relu_zero import ReluZero
@@ -241,6 +242,14 @@ class Config(Section):
         description=(
             "Target `time_trials`: the NaN convolution against PyTorch's own.\n"
             "size: quick, default (minutes) or full; clock: wall or cpu."
+        ),
+    )
+    classifiers: Classifiers = Field(
+        default_factory=Classifiers,
+        description=(
+            "Target `classifiers` (docs/classifiers.md): size demo (2000 MNIST\n"
+            "images) or published (all 10000); epochs of the training; xception:\n"
+            "{weights, images} where you have both."
         ),
     )
     poolers: Poolers = Field(

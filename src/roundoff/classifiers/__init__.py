@@ -1,0 +1,1 @@
+"""Classifiers with NaN pooling: accuracy against threshold, tolerance, precision."""
