@@ -49,3 +49,20 @@ def test_control(study):
     text = methods_paragraph(study({"name": "ieee", "mode": "nearest"}))
     assert "without any perturbation" in text
     assert "rounded" not in text
+
+
+def test_what_is_complete_of_a_study(tmp_path, monkeypatch):
+    """One of two subjects has all its files; the methods speak of that one."""
+    monkeypatch.chdir(tmp_path)
+    study = Study((SPEC,), ("01", "02"), "native")
+    files = [layout.control_file("m", "01")]
+    files += study.files(SPEC, "01").values()
+    files += study.figures(SPEC, "01").values()
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert [(m.name, s) for m, s in study.complete()] == [("m", "01")]
+    assert study.complete().subjects == ("01",)
+    (tmp_path / files[0]).unlink()
+    assert not list(study.complete())
+    assert study.complete().models == ()

@@ -72,18 +72,20 @@ def write_page(path: Path, table: pd.DataFrame) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = {n for n in HEADINGS if pd.api.types.is_numeric_dtype(table[n])}
+    # Reasons are long: a line of their own below the numbers.
+    shown = {n: h for n, h in HEADINGS.items() if n != "why"}
+    numbers = {n for n in shown if pd.api.types.is_numeric_dtype(table[n])}
     rows = [
         {
-            "cells": [{"text": _cell(v), "number": n in numbers} for n, v in r.items()],
-            "bad": bool(r["why"]),
+            "cells": [{"text": _cell(r[n]), "number": n in numbers} for n in shown],
+            "why": r["why"],
         }
-        for r in table[list(HEADINGS)].to_dict("records")
+        for r in table.to_dict("records")
     ]
     content = environment.get_template("status.html").render(
         version=__version__,
         summary=summary(table),
-        head=[{"text": h, "number": n in numbers} for n, h in HEADINGS.items()],
+        head=[{"text": h, "number": n in numbers} for n, h in shown.items()],
         rows=rows,
         reports=[
             {"file": file, "title": title}
