@@ -8,7 +8,12 @@ from fake_valgrind import HELP
 
 from roundoff.config import Config
 from roundoff.errors import RoundoffError
-from roundoff.instruments.installation import Valgrind, clean_environment, find_valgrind
+from roundoff.instruments.installation import (
+    Valgrind,
+    clean_environment,
+    find_for_control,
+    find_valgrind,
+)
 from roundoff.instruments.roles import controls, roles
 from roundoff.instruments.verrou import (
     MODES,
@@ -151,6 +156,21 @@ def test_a_moved_prefix_is_found(tmp_path, monkeypatch):
     assert (found.version, found.verrou) == ("3.26.0", "dev")
     assert found.environment == {"VALGRIND_LIB": str(library)}
     assert found.binding == library / "verrouCBinding.so"
+
+
+def test_the_fetched_release_serves_where_the_path_has_no_verrou(tmp_path, monkeypatch):
+    """And the control runs under the same Valgrind."""
+    monkeypatch.chdir(tmp_path)
+    for folder, code in [("system", 1), ("resources/verrou/bin", 0)]:
+        path = tmp_path / folder / "valgrind"
+        path.parent.mkdir(parents=True)
+        path.write_text(f'#!/bin/sh\ncase "$*" in *verrou*) exit {code};; esac\n')
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'system'}:/usr/bin:/bin")
+    fetched = str(tmp_path / "resources/verrou/bin/valgrind")
+    assert find_valgrind().path == find_for_control().path == fetched
+    (tmp_path / "resources/verrou/bin/valgrind").unlink()
+    assert find_for_control().path == str(tmp_path / "system/valgrind")
 
 
 def test_wrong_library_folder(tmp_path, stand_in):

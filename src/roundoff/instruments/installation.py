@@ -12,9 +12,8 @@ from roundoff.instruments.counters import split_version
 
 HOW_TO_GET = (
     "Install the ready-made release with `python scripts/fetch_source.py --source "
-    "verrou --output resources/verrou` (no root needed; docs/verrou.md) and put "
-    "resources/verrou/bin on the PATH, or name your own under `verrou: {valgrind: "
-    "/path/to/bin/valgrind}`"
+    "verrou --output resources/verrou` in the folder you run in (no root needed; "
+    "docs/verrou.md), or name your own under `verrou: {valgrind: /path/bin/valgrind}`"
 )
 TOOLS = (
     "libexec/valgrind",
@@ -60,28 +59,42 @@ def find_valgrind(
     """The Valgrind a run shall use, once its tool has answered.
 
     `executable`: a name on the PATH or a path; `library`: its folder of tools, when it
-    was moved (VALGRIND_LIB). Raises `RoundoffError` in one sentence: what is missing
-    and how to get it.
+    was moved (VALGRIND_LIB). The fetched release serves where the PATH has none with
+    the tool. Raises `RoundoffError` in one sentence: what is missing and how to get it.
     """
-    path = shutil.which(executable)
-    if path is None and executable == "valgrind" and Path(FETCHED).is_file():
-        path = str(Path(FETCHED).resolve())
-    if path is None:
+    paths = [path for path in (shutil.which(executable),) if path]
+    if executable == "valgrind" and Path(FETCHED).is_file():
+        paths.append(str(Path(FETCHED).resolve()))
+    if not paths:
         raise RoundoffError(
             f"verrou: there is no Valgrind called {executable!r} here. {HOW_TO_GET}."
         )
-    answers = []
-    for folder in _library_candidates(path, library, tool):
-        done = _ask(path, folder, f"--tool={tool}", "--help")
-        if done.returncode == 0:
-            version = _ask(path, folder, "--version").stdout.strip()
-            number, verrou = split_version(version)
-            return Valgrind(path, folder, number, verrou, done.stdout)
-        answers.append((done.stderr or done.stdout).strip().splitlines()[:1])
-    reason = " ".join(answers[0]) if answers and answers[0] else "no answer"
+    reasons = []
+    for path in paths:
+        for folder in _library_candidates(path, library, tool):
+            done = _ask(path, folder, f"--tool={tool}", "--help")
+            if done.returncode == 0:
+                version = _ask(path, folder, "--version").stdout.strip()
+                number, verrou = split_version(version)
+                return Valgrind(path, folder, number, verrou, done.stdout)
+            reasons += (done.stderr or done.stdout).strip().splitlines()[:1]
+    reason = reasons[0] if reasons else "no answer"
     raise RoundoffError(
-        f"verrou: {path} has no tool {tool!r} ({reason}). {HOW_TO_GET}."
+        f"verrou: {paths[0]} has no tool {tool!r} ({reason}). {HOW_TO_GET}."
     )
+
+
+def find_for_control(
+    executable: str = "valgrind", library: str | None = None
+) -> Valgrind:
+    """The Valgrind of the control: the one that has Verrou, where there is one.
+
+    Another version could show the program another processor, and other kernels.
+    """
+    try:
+        return find_valgrind(executable, library, "verrou")
+    except RoundoffError:
+        return find_valgrind(executable, library, "none")
 
 
 def _library_candidates(path: str, library: str | None, tool: str) -> list[str | None]:

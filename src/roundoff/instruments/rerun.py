@@ -24,6 +24,7 @@ from roundoff.instruments.counters import Log, parse_log
 from roundoff.instruments.installation import (
     Valgrind,
     clean_environment,
+    find_for_control,
     find_valgrind,
 )
 from roundoff.instruments.under_verrou import INSIDE, NOT_SWITCHED, inside
@@ -83,9 +84,8 @@ def rerun(
     the log is left then.
     """
     tool = "verrou" if instrument == "verrou" else "none"
-    valgrind = find_valgrind(
-        settings.get("valgrind") or "valgrind", settings.get("library"), tool
-    )
+    find = find_valgrind if tool == "verrou" else find_for_control
+    valgrind = find(settings.get("valgrind") or "valgrind", settings.get("library"))
     folder = Path(outputs[0]).parent / f".partial-{Path(outputs[0]).stem}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
