@@ -1,34 +1,51 @@
-"""Overlap of moved and fixed structures, and smoothness of the displacement."""
+"""SynthMorph's objective: overlap of moved and fixed structures, and smoothness."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from roundoff.training.segmentation.warps import grid_points, sample
-
-
-def move(shares: Tensor, field: Tensor) -> Tensor:
-    """`shares` (L, d, h, w) seen through a field (3, d, h, w), voxels of that grid."""
-    points = grid_points(tuple(field.shape[1:])) + field.movedim(0, -1)
-    return sample(shares, points, edge="border")
+from roundoff.training.segmentation.warps import grid_points
 
 
-def dice_loss(moved: Tensor, fixed: Tensor) -> Tensor:
-    """One minus the mean soft Dice over structures in either image (0 if none).
+def move(volumes: Tensor, fields: Tensor) -> Tensor:
+    """Volumes (N, C, D, H, W) seen through fields (N, 3, D, H, W): v(x + u(x)).
 
-    2 sum(ab) / sum(a + b) per structure, as SynthMorph has it.
+    Voxels of that grid, linear interpolation, the border value beyond it.
     """
-    overlap = 2 * (moved * fixed).sum((1, 2, 3))
-    total = (moved + fixed).sum((1, 2, 3))
-    present = total > 1
-    dice = overlap[present] / total[present]
-    return 1 - dice.mean() if present.any() else 0 * moved.sum()
+    shape = tuple(fields.shape[2:])
+    points = grid_points(shape) + fields.movedim(1, -1)
+    size = torch.tensor([max(n - 1, 1) for n in shape], dtype=torch.float32)
+    scaled = (points * (2 / size) - 1).flip(-1)  # grid_sample wants x, y, z in -1..1
+    return F.grid_sample(volumes, scaled, padding_mode="border", align_corners=True)
+
+
+def integrate(velocity: Tensor, steps: int) -> Tensor:
+    """Displacements (N, 3, D, H, W) of stationary velocities, scaling and squaring."""
+    field = velocity / 2**steps
+    for _ in range(steps):
+        field = field + move(field, field)
+    return field
+
+
+def dice(moved: Tensor, fixed: Tensor) -> Tensor:
+    """2 sum(ab) / sum(a + b) per pair and structure (N, L); 0 / 0 is 0."""
+    overlap = 2 * (moved * fixed).sum((2, 3, 4))
+    total = (moved + fixed).sum((2, 3, 4))
+    return overlap / total.clamp_min(1e-6)
+
+
+def mean_dice(moved: Tensor, fixed: Tensor) -> Tensor:
+    """Mean Dice over the structures that are in one of the maps of a pair, (N,)."""
+    present = ((moved + fixed).sum((2, 3, 4)) > 0).float()
+    scores = dice(moved, fixed) * present
+    return scores.sum(1) / present.sum(1).clamp_min(1)
 
 
 def gradient_penalty(field: Tensor) -> Tensor:
-    """Mean square of the forward differences of a field (3, d, h, w)."""
-    return torch.stack([field.diff(dim=d).square().mean() for d in (1, 2, 3)]).mean()
+    """Mean square of the forward differences of fields (N, 3, D, H, W)."""
+    return torch.stack([field.diff(dim=d).square().mean() for d in (2, 3, 4)]).mean()
 
 
-def distance(moving: Tensor, fixed: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean square distance of two maps of points (3, d, h, w)."""
-    return (weight * (moving - fixed).square().sum(0)).sum() / weight.sum()
+def distance(moved: Tensor, fixed: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean square distance of maps of points (N, 3, ...), weight (N, 1, ...)."""
+    return (weight * (moved - fixed).square()).sum() / weight.sum().clamp_min(1)

@@ -1,92 +1,65 @@
-"""Families of label maps: one map in many random poses. Two of a family make a pair."""
+"""Label maps to train on: labelled heads in the box of a network, and shapes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
+import nibabel as nib
 import numpy as np
-import torch
-from torch.nn import functional as F
+from nibabel.processing import resample_from_to
 
+from roundoff.errors import RoundoffError
+from roundoff.images.conform import conform
+from roundoff.models.base import Grid
 from roundoff.models.synthmorph.prepare import box_at, head_offset
-from roundoff.training.registration.shapes import draw_shapes
-from roundoff.training.segmentation.deformation import Deformations, random_points
+from roundoff.training.registration.pairs import Source
+from roundoff.training.registration.sizes import Size
+from roundoff.training.segmentation.classes import load_classes
 from roundoff.training.segmentation.generator import Head
-from roundoff.training.segmentation.warps import sample
-
-MM, BOX = 3.0, (64, 64, 80)
-"""Voxel size (mm) and voxels, LIA order, of the box the demo network works on."""
-POSES = Deformations(
-    rotation=5.0,
-    scale=0.06,
-    stretch=0.04,
-    shear=0.03,
-    shift=4.0,
-    velocity=5.0,
-    knots=(5, 12),
-    mirror=0.0,
-)
-"""How two heads placed in the box by their outline still differ (mm, degrees)."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """Poses (N, D, H, W) uint8 of one map; labels above `structures` are not scored.
+def shapes_source(size: Size) -> Source:
+    """Random shapes of a size: a new map in every pair, no data needed."""
+    return Source(size.shapes, shape=size.box, knots=size.knots)
 
-    These are the tissues outside the brain; air is 0. `points` (N, 3, D/2, H/2, W/2)
-    float32: where each block of 2 x 2 x 2 voxels comes from in the map, mm.
+
+def head_source(head: Head, size: Size) -> Source:
+    """One labelled head of 1 mm (`train_demo.py head`), structures and head tissues."""
+    step = round(size.voxel_size)
+    every = (slice(step // 2, None, step),) * 3
+    place = box_at(head_offset(head.image[every], size.box), size.box)
+    tissues = np.ascontiguousarray(head.tissues[every][place])
+    return Source(len(load_classes()) - 1, (tissues,), typical_means(head))
+
+
+def typical_means(head: Head) -> np.ndarray:
+    """Mean intensity (0-255) of each tissue in the head's own image."""
+    tissues = head.tissues.ravel()
+    counts = np.bincount(tissues)
+    sums = np.bincount(tissues, head.image.ravel())
+    return sums / np.maximum(counts, 1)
+
+
+def label_map_source(paths: list[Path], labels: list[int], size: Size) -> Source:
+    """Segmentations (NIfTI or MGZ); `labels` (at most 255) become 1, 2, ... in order.
+
+    They are brought to the size's voxels by nearest neighbour and cropped to its box
+    around their middle. Raises RoundoffError for a map with none of the labels.
     """
-
-    name: str
-    poses: np.ndarray
-    points: np.ndarray
-    structures: int
+    return Source(len(labels), tuple(_read_map(p, labels, size) for p in paths))
 
 
-def anatomy_map(head: Head) -> np.ndarray:
-    """Brain structures and head tissues of a 1 mm head: uint8 in the box, 3 mm."""
-    every = (slice(1, None, round(MM)),) * 3
-    place = box_at(head_offset(head.image[every], BOX), BOX)
-    return np.ascontiguousarray(head.tissues[every][place])
-
-
-def draw_poses(
-    labels: np.ndarray, count: int, rng: np.random.Generator, mm: float = MM
-) -> tuple[np.ndarray, np.ndarray]:
-    """Random poses of a map of voxel size `mm`, and their points: see `Family`."""
-    poses = np.empty((count, *labels.shape), np.uint8)
-    origins = np.empty((count, 3, *(n // 2 for n in labels.shape)), np.float32)
-    source = torch.from_numpy(labels).float()[None]
-    middle = np.array(labels.shape) / 2 * mm
-    for pose, origin in zip(poses, origins, strict=True):
-        points, _ = random_points(rng, labels.shape, mm, middle, POSES)
-        pose[:] = sample(source, points / mm, "nearest")[0].numpy()
-        origin[:] = F.avg_pool3d(points.movedim(-1, 0), 2).numpy()
-    return poses, origins
-
-
-def draw_families(
-    heads: dict[str, tuple[np.ndarray, int]],
-    poses: int,
-    shapes: int,
-    poses_of_shape: int,
-    seed: int = 0,
-    box: tuple[int, int, int] = BOX,
-    report: Callable[[str], None] = lambda text: None,
-) -> list[Family]:
-    """Families of the heads' maps (name: map, number of structures) and of shapes.
-
-    A function of the seed. Each head has `poses`, each of the `shapes` random maps
-    `poses_of_shape`.
-    """
-    rng = np.random.default_rng(seed)
-    families = []
-    for name, (labels, structures) in heads.items():
-        drawn = draw_poses(labels, poses, rng)
-        families.append(Family(name, *drawn, structures))
-        report(f"{poses} poses of {name}")
-    for number in range(shapes):
-        labels = draw_shapes(box, rng)
-        drawn = draw_poses(labels, poses_of_shape, rng)
-        families.append(Family(f"shapes{number}", *drawn, int(labels.max())))
-    report(f"{shapes} maps of shapes")
-    return families
+def _read_map(path: Path, labels: list[int], size: Size) -> np.ndarray:
+    if not path.is_file():
+        raise RoundoffError(f"label_maps: there is no file {path}")
+    image = nib.squeeze_image(nib.load(path))
+    side = max(16 * -(-n // 16) for n in (*size.box, round(256 / size.voxel_size)))
+    grid = conform(image, Grid(voxel_size=size.voxel_size, shape=(side,) * 3))
+    ids = np.asarray(resample_from_to(image, grid, order=0).dataobj).round()
+    table = np.zeros(max(int(ids.max()), *labels) + 1, np.uint8)
+    table[labels] = np.arange(1, len(labels) + 1)
+    numbers = table[ids.astype(np.int64).clip(0)]
+    if not numbers.any():
+        raise RoundoffError(f"label_maps: {path} has none of the labels {labels}")
+    middle = np.argwhere(numbers).mean(0)
+    room = np.subtract(numbers.shape, size.box)
+    offset = np.clip(np.round(middle - np.divide(size.box, 2)), 0, room)
+    return np.ascontiguousarray(numbers[box_at(tuple(offset.astype(int)), size.box)])

@@ -8,113 +8,105 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from roundoff.training.registration.contrast import draw_image, draw_means
-from roundoff.training.registration.maps import Family
-from roundoff.training.segmentation.appearance import cut_away
-from roundoff.training.segmentation.generator import Head
-
-MULTIPLE = 16  # of the sides, for four poolings
+from roundoff.training.registration.generator import (
+    Generator,
+    draw_image,
+    draw_means,
+    mirror_axes,
+    random_points,
+    warp_map,
+)
+from roundoff.training.registration.shapes import KNOTS, draw_shapes
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Images (D, H, W) in 0-1, their label maps (uint8), and of each the label
-    shares (L, D/2, H/2, W/2) and origins (3, D/2, H/2, W/2) in their common map."""
+    """Images (2, D, H, W) in 0-1, moving first; their label maps (2, D, H, W) uint8;
+    `origins` (2, 3, D/2, H/2, W/2): the place of the common map, voxels, that each
+    block of 2 x 2 x 2 voxels shows."""
 
-    moving: Tensor
-    fixed: Tensor
-    moving_labels: np.ndarray
-    fixed_labels: np.ndarray
-    moving_shares: Tensor
-    fixed_shares: Tensor
-    moving_points: Tensor
-    fixed_points: Tensor
+    images: Tensor
+    labels: np.ndarray
+    origins: Tensor
+
+
+@dataclass(frozen=True)
+class Source:
+    """Label maps of one kind. `structures`: labels above it are not scored (tissues
+    outside the brain). No `maps`: random shapes of `shape`, new ones in every pair."""
+
+    structures: int
+    maps: Sequence[np.ndarray] = ()
+    typical: np.ndarray | None = None
+    shape: tuple[int, int, int] | None = None
+    knots: tuple[int, int] = KNOTS
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """One map."""
+        if not self.maps:
+            return draw_shapes(self.shape, rng, self.structures, self.knots)
+        return self.maps[int(rng.integers(len(self.maps)))]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Random pairs: a function of (seed, step) alone.
+    """Random pairs, a function of (seed, number) alone.
 
-    `anatomy`: probability that a pair is one of heads (families named without
-    "shapes"); `strip`: that heads lose what lies outside the brain; `cut`: that
-    one image loses a half space outside it, as defacing takes. `typical`: mean
-    intensities of the heads' labels in T1-weighted images.
+    Both images of a pair are deformations of one map. `typical` of `Generator`-like
+    contrast: with probability `known`, means stay near a source's typical means
+    (T1-weighted heads); with `strip`, a head loses what lies outside the brain.
     """
 
-    families: Sequence[Family]
-    typical: np.ndarray | None = None
-    anatomy: float = 0.8
-    strip: float = 0.35
-    cut: float = 0.3
+    sources: Sequence[Source]
+    generator: Generator = Generator()
+    shares: Sequence[float] | None = None
+    known: float = 0.0
+    strip: float = 0.0
     seed: int = 0
 
-    def draw(self, step: int, every: int = 1) -> Pair:
-        """Pair number `step`, from every so-manieth voxel of the maps."""
-        rng = np.random.default_rng([self.seed, step])
-        family, is_head = self._family(rng)
-        one, two = rng.choice(len(family.poses), 2, replace=False)
-        maps = [coarsened(family.poses[k], every) for k in (one, two)]
-        if is_head and rng.random() < self.strip:
-            maps = [np.where(m > family.structures, 0, m) for m in maps]
-        count = max(int(family.poses.max()), family.structures) + 1
-        typical = self.typical[:count] if is_head and self.typical is not None else None
-        means = draw_means(count, rng, typical)
-        images = [draw_image(m, v, rng) for m, v in zip(maps, means, strict=True)]
-        if is_head and rng.random() < self.cut:
-            side = int(rng.integers(2))
-            brain = torch.from_numpy(
-                (maps[side] > 0) & (maps[side] <= family.structures)
-            )
-            images[side] = cut_away(images[side], brain, rng)
-        shares = (label_shares(m, family.structures) for m in maps)
-        points = (coarse_points(family.points[k], every) for k in (one, two))
-        return Pair(*images, *maps, *shares, *points)
+    def draw(self, number: int) -> Pair:
+        """Pair `number`."""
+        rng = np.random.default_rng([self.seed, number])
+        source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
+        labels = source.draw(rng)
+        axes = mirror_axes(self.generator.geometry, rng)
+        labels = np.flip(labels, axes) if axes else labels
+        points = [
+            random_points(labels.shape, self.generator.geometry, rng) for _ in range(2)
+        ]
+        maps = np.stack([warp_map(labels, p) for p in points])
+        if source.maps and rng.random() < self.strip:
+            maps = np.where(maps > source.structures, 0, maps).astype(np.uint8)
+        images = self._images(maps, source, rng)
+        maps = np.where(maps > source.structures, 0, maps).astype(np.uint8)
+        origins = torch.stack([F.avg_pool3d(p.movedim(-1, 0), 2) for p in points])
+        return Pair(images, maps, origins)
 
-    def _family(self, rng: np.random.Generator) -> tuple[Family, bool]:
-        shapes = [f for f in self.families if f.name.startswith("shapes")]
-        heads = [f for f in self.families if not f.name.startswith("shapes")]
-        is_head = bool(heads) and (not shapes or rng.random() < self.anatomy)
-        chosen = heads if is_head else shapes
-        return chosen[rng.integers(len(chosen))], is_head
-
-
-def coarsened(labels: np.ndarray, every: int) -> np.ndarray:
-    """Every so-manieth voxel, cropped around the middle to sides divisible by 16."""
-    if every == 1:
-        return labels
-    coarse = labels[(slice(every // 2, None, every),) * 3]
-    return coarse[middle(coarse.shape, MULTIPLE)]
-
-
-def coarse_points(points: np.ndarray, every: int) -> Tensor:
-    """The points (3, d, h, w) that belong to `coarsened` labels."""
-    pooled = F.avg_pool3d(torch.from_numpy(points), every)
-    if every == 1:
-        return pooled
-    return pooled[:, *middle(pooled.shape[1:], MULTIPLE // 2)]
+    def _images(self, maps, source: Source, rng: np.random.Generator) -> Tensor:
+        ranges = self.generator.contrast
+        count = int(max(source.structures, maps.max())) + 1
+        if source.typical is not None:
+            count = max(count, len(source.typical))
+        first = draw_means(count, ranges, rng, None)
+        if source.typical is not None and rng.random() < self.known:
+            offset = rng.normal(0, 2 * ranges.jitter, count)
+            first = np.where(source.typical > 0, source.typical + offset, 0)
+        near = first if rng.random() < ranges.alike else None
+        second = draw_means(count, ranges, rng, near)
+        return torch.stack(
+            [
+                draw_image(m, means, ranges, rng)
+                for m, means in zip(maps, (first, second), strict=True)
+            ]
+        )
 
 
-def middle(shape: tuple[int, ...], multiple: int) -> tuple[slice, ...]:
-    """The middle of an array, with sides divisible by `multiple`."""
-    lost = [n % multiple for n in shape]
-    return tuple(
-        slice(k // 2, n - (k - k // 2)) for k, n in zip(lost, shape, strict=True)
-    )
+def one_hot(labels: np.ndarray | Tensor, structures: int, pool: int = 1) -> Tensor:
+    """(N, D, H, W) maps to (N, structures, D, H, W) float32, label 0 left out.
 
-
-def label_shares(labels: np.ndarray, structures: int) -> Tensor:
-    """Share of each structure (1 to `structures`) in every block of 2 x 2 x 2 voxels.
-
-    Returns (structures, D/2, H/2, W/2) float32.
+    `pool` > 1: the share of each structure in blocks of that many voxels a side.
     """
-    whole = torch.from_numpy(labels.astype(np.int16))
-    hot = torch.stack([whole == k for k in range(1, structures + 1)]).float()
-    return F.avg_pool3d(hot[None], 2)[0]
-
-
-def typical_means(head: Head) -> np.ndarray:
-    """Mean intensity (0-1) of each label of `anatomy_map` in the head's own image."""
-    tissues = head.tissues.ravel()
-    counts = np.bincount(tissues)
-    sums = np.bincount(tissues, head.image.ravel())
-    return sums / np.maximum(counts, 1) / 255
+    whole = torch.as_tensor(labels).to(torch.int64)
+    numbers = torch.arange(1, structures + 1).view(1, -1, 1, 1, 1)
+    hot = (whole[:, None] == numbers).float()
+    return F.avg_pool3d(hot, pool) if pool > 1 else hot

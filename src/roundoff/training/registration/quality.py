@@ -14,16 +14,17 @@ from roundoff.models.base import Grid
 from roundoff.models.synthmorph.checkpoint import load_registration
 from roundoff.models.synthmorph.network import Registration
 from roundoff.models.synthmorph.prepare import crop, head_offset, rescaled
-from roundoff.models.synthmorph.transform import count_folded, warp_labels
-from roundoff.training.registration.loop import Recipe
-from roundoff.training.registration.maps import BOX, MM, Family, draw_poses
-from roundoff.training.registration.pairs import Pairs
-from roundoff.training.registration.shapes import draw_shapes
+from roundoff.models.synthmorph.transform import (
+    count_folded,
+    warp_image,
+    warp_labels,
+)
+from roundoff.training.registration.pairs import Pair, Pairs
+from roundoff.training.registration.sizes import Size
 from roundoff.training.segmentation.classes import from_freesurfer
 from roundoff.training.segmentation.evaluation import segment
 from roundoff.training.segmentation.references import read_voxelmorph_scan
 
-GRID = Grid(voxel_size=MM, shape=(88, 88, 88))
 SMALL = 20  # voxels: structures below it in both images are not scored
 
 
@@ -55,9 +56,9 @@ class Overlap:
 HEADER = tuple(f.name for f in fields(Overlap))
 
 
-def load_network(path: Path) -> Registration:
+def load_network(path: Path, size: Size) -> Registration:
     """The trained network with the integration steps of its training."""
-    return load_registration(path, int_steps=Recipe().int_steps)
+    return load_registration(path, int_steps=size.recipe.int_steps)
 
 
 def mean_dice(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
@@ -69,34 +70,48 @@ def mean_dice(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
     return float(dice.mean()) if len(dice) else float("nan"), len(labels)
 
 
-def compare_heads(network: Registration, moving: Placed, fixed: Placed) -> Overlap:
+@dataclass(frozen=True)
+class Registered:
+    """A pair of heads, what became of the moving one, and the overlap."""
+
+    moving: Placed
+    fixed: Placed
+    moved: Placed
+    overlap: Overlap
+
+
+def register(network: Registration, moving: Placed, fixed: Placed) -> Registered:
     """Register two placed heads; their labels are warped by nearest neighbour."""
     with torch.inference_mode():
-        pair = (torch.from_numpy(h.image) for h in (moving, fixed))
-        warp = network.warp(*pair)
-        moved = warp_labels(torch.from_numpy(moving.labels), warp).numpy()
-        folded = 100 * count_folded(warp) / moved.size
+        images = [torch.from_numpy(h.image) for h in (moving, fixed)]
+        warp = network.warp(*images)
+        image = warp_image(images[0][None], warp)[0].numpy()
+        labels = warp_labels(torch.from_numpy(moving.labels), warp).numpy()
+        folded = 100 * count_folded(warp) / labels.size
     before, count = mean_dice(moving.labels, fixed.labels)
-    after, _ = mean_dice(moved, fixed.labels)
-    return Overlap(moving.name, fixed.name, count, before, after, folded)
+    after, _ = mean_dice(labels, fixed.labels)
+    overlap = Overlap(moving.name, fixed.name, count, before, after, folded)
+    return Registered(moving, fixed, Placed("moved", image, labels), overlap)
 
 
-def compare_shapes(network: Registration, count: int, seed: int) -> Iterator[Overlap]:
-    """Pairs of random shapes; the seed must not be the training's."""
+def synthetic_pairs(pairs: Pairs, count: int) -> Iterator[tuple[Placed, Placed]]:
+    """Random pairs; the seed of `pairs` must not be the training's."""
     for number in range(count):
-        rng = np.random.default_rng([seed, number])
-        poses, points = draw_poses(draw_shapes(BOX, rng), 2, rng)
-        family = Family("shapes", poses, points, int(poses.max()))
-        pair = Pairs([family], seed=seed).draw(number)
-        name = f"shapes{number}"
-        yield compare_heads(
-            network,
-            Placed(f"{name}a", pair.moving.numpy(), pair.moving_labels),
-            Placed(f"{name}b", pair.fixed.numpy(), pair.fixed_labels),
-        )
+        yield placed_pair(pairs.draw(number), f"synthetic{number}")
 
 
-def label_scans(paths: Sequence[Path], weights: Mapping[str, Path]) -> list[Placed]:
+def placed_pair(pair: Pair, name: str) -> tuple[Placed, Placed]:
+    """A training pair as two heads."""
+    one, two = (
+        Placed(name + letter, image.numpy(), labels)
+        for letter, image, labels in zip("ab", pair.images, pair.labels, strict=True)
+    )
+    return one, two
+
+
+def label_scans(
+    paths: Sequence[Path], weights: Mapping[str, Path], size: Size
+) -> list[Placed]:
     """Scans in the box, labelled by the demo segmentation of FastSurferVINN.
 
     A `.npz` is VoxelMorph's test scan, which has labels of its own.
@@ -104,9 +119,8 @@ def label_scans(paths: Sequence[Path], weights: Mapping[str, Path]) -> list[Plac
     from roundoff.models.fastsurfer.pipeline import build
 
     options = {"class_table": "demo_aseg", "base_resolution": 2.0, "batch_size": 8}
-    model = (
-        build(weights, **options) if any(p.suffix != ".npz" for p in paths) else None
-    )
+    unlabelled = any(p.suffix != ".npz" for p in paths)
+    model = build(weights, **options) if unlabelled else None
     placed = []
     for path in paths:
         if path.suffix == ".npz":
@@ -114,16 +128,17 @@ def label_scans(paths: Sequence[Path], weights: Mapping[str, Path]) -> list[Plac
         else:
             scan = nib.load(path)
             labels = segment(model, scan)
-        placed.append(place(path.name.split(".")[0], scan, labels))
+        placed.append(place(path.name.split(".")[0], scan, labels, size))
     return placed
 
 
-def place(name: str, scan, labels) -> Placed:
+def place(name: str, scan, labels, size: Size) -> Placed:
     """A scan with labels (images of nibabel, FreeSurfer ids) in the network's box."""
-    image = conform(scan, GRID)
+    side = 8 * -(-round(256 / size.voxel_size) // 8)
+    image = conform(scan, Grid(voxel_size=size.voxel_size, shape=(side,) * 3))
     ids = np.asarray(resample_from_to(labels, image, order=0).dataobj).round()
     values = np.asarray(image.dataobj)
-    offset = head_offset(values, BOX)
-    classes = crop(from_freesurfer(ids), offset, BOX)
-    brain = rescaled(crop(values, offset, BOX))
+    offset = head_offset(values, size.box)
+    classes = crop(from_freesurfer(ids), offset, size.box)
+    brain = rescaled(crop(values, offset, size.box))
     return Placed(name, np.ascontiguousarray(brain), np.ascontiguousarray(classes))

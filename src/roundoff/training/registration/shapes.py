@@ -6,10 +6,14 @@ import torch
 from roundoff.training.segmentation.warps import resize_field
 
 LABELS = 16
+KNOTS = (3, 8)  # coarseness of the fields, per axis
 
 
-def draw_shapes(shape: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    """A map of `LABELS` blobs, uint8 of that shape, 0 outside an ellipsoid.
+def draw_shapes(
+    shape: tuple[int, int, int], rng: np.random.Generator, count: int = LABELS,
+    knots: tuple[int, int] = KNOTS,
+) -> np.ndarray:
+    """A map of `count` blobs, uint8 of that shape, 0 outside an ellipsoid.
 
     Each voxel gets the label whose smooth random field is largest there (the
     "shapes" of SynthMorph: Hoffmann et al. 2022, doi 10.1109/TMI.2021.3116879). The
@@ -17,9 +21,9 @@ def draw_shapes(shape: tuple[int, int, int], rng: np.random.Generator) -> np.nda
     """
     best = torch.full(shape, -torch.inf)
     labels = torch.zeros(shape, dtype=torch.uint8)
-    for label in range(1, LABELS + 1):
-        knots = tuple(int(rng.integers(3, 9)) for _ in shape)
-        values = torch.from_numpy(rng.standard_normal((1, *knots), np.float32))
+    for label in range(1, count + 1):
+        cells = tuple(int(rng.integers(knots[0], knots[1] + 1)) for _ in shape)
+        values = torch.from_numpy(rng.standard_normal((1, *cells), np.float32))
         field = resize_field(values, shape)[0]
         labels[field > best] = label
         best = torch.maximum(best, field)
