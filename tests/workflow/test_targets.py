@@ -22,8 +22,11 @@ def test_missing_published_tables_say_where_they_come_from(study):
 
 @pytest.mark.parametrize(
     "target",
-    ["embeddings", "train_demo", "train_demo_more", "relu_zero", "agreement", "plan"],
-)
+    [
+        "embeddings", "train_demo", "train_demo_more", "relu_zero", "agreement", "plan",
+        "nan_sweep", "time_trials",
+    ],
+)  # fmt: skip
 def test_other_targets_are_planned(study, target):
     study.write(models=["tiny", "fastsurfer_demo"])  # embeddings need its labels
     assert study.planned("--", target)[target] == 1

@@ -1,0 +1,1 @@
+"""What NaN operations skip, cost and save in whole networks, over their settings."""
