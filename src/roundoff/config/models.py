@@ -11,6 +11,7 @@ from roundoff.config.poolers import Poolers
 from roundoff.config.relu_zero import ReluZero
 from roundoff.config.runtime import Images, Runtime
 from roundoff.config.section import Section
+from roundoff.config.training import Training
 from roundoff.config.verrou import Agreement, Verrou
 
 Identifier = Annotated[str, Field(strict=True, min_length=1, pattern=r"^[A-Za-z0-9]+$")]
@@ -268,6 +269,15 @@ class Config(Section):
             "of the training; mode: of the random rounding; chunk: draws per job.\n"
             "`draws` and `networks` (vgg11, vgg11_bn, resnet18, resnet18_bn; none in\n"
             "the demo) replace those of the size."
+        ),
+    )
+    training: Training = Field(
+        default_factory=Training,
+        description=(
+            "Targets `train_synthmorph` and `training_stability` (docs/training.md).\n"
+            "size: tiny, demo, half (2 mm) or published (1 mm, 256 features);\n"
+            "processes: of torchrun; memory: plain or checkpoint. Left out, the rest\n"
+            "is the size's own. No label_maps: random shapes."
         ),
     )
     published_folder: str = Field(
