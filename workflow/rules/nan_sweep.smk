@@ -13,12 +13,6 @@ SWEPT = {
 GRIDS.update({layout.grid_label(m.grid): m.grid for m in SWEPT.values()})
 
 
-wildcard_constraints:
-    swept="|".join(map(re.escape, SWEPT)),
-    scan="stripped|whole",
-    mode="aggressive|conservative",
-
-
 rule nan_sweep:
     input:
         sweep_files.FOLDER + "/summary.md",
@@ -46,24 +40,27 @@ rule nan_sweep_brain:
         " --output {output[0]:q} 2> {log:q}"
 
 
-for name in SWEEP.models:
+for swept in SWEEP.models:
 
     rule:
         name:
-            f"nan_sweep_skip_{name}"
+            f"nan_sweep_skip_{swept}"
         input:
-            **{f"weights_{r}": p for r, p in weight_paths(name).items()},
+            **{f"weights_{r}": p for r, p in weight_paths(swept).items()},
             brain=sweep_files.brain_mask("{subject}"),
-            image=layout.conformed("{subject}", SWEPT[name].grid),
+            image=layout.conformed("{subject}", SWEPT[swept].grid),
         output:
-            **sweep_files.skip_files(name, "{subject}", "{scan}", "{mode}"),
+            **sweep_files.skip_files(swept, "{subject}", "{scan}", "{mode}"),
         log:
-            f"results/logs/nan_sweep/{name}_sub-{{subject}}_scan-{{scan}}_{{mode}}.log",
+            f"results/logs/nan_sweep/{swept}_sub-{{subject}}_scan-{{scan}}_{{mode}}.log",
         benchmark:
-            f"results/benchmarks/nan_sweep/{name}_sub-{{subject}}_{{scan}}_{{mode}}.tsv"
+            f"results/benchmarks/nan_sweep/{swept}_sub-{{subject}}_{{scan}}_{{mode}}.tsv"
+        wildcard_constraints:
+            scan="stripped|whole",
+            mode="aggressive|conservative",
         params:
-            model=sweep_arguments(CONFIG, SWEPT[name], "skip"),
-            weights=[f"--weight {a}" for a in assign(weight_paths(name))],
+            model=sweep_arguments(CONFIG, SWEPT[swept], "skip"),
+            weights=[f"--weight {a}" for a in assign(weight_paths(swept))],
             outputs=lambda w, output: [f"--output {a}" for a in assign(output)],
         message:
             "{wildcards.mode} NaN operations: {wildcards.subject}, {wildcards.scan}"
@@ -75,21 +72,23 @@ for name in SWEEP.models:
 
     rule:
         name:
-            f"nan_sweep_bits_{name}"
+            f"nan_sweep_bits_{swept}"
         input:
-            **{f"weights_{r}": p for r, p in weight_paths(name).items()},
+            **{f"weights_{r}": p for r, p in weight_paths(swept).items()},
             canary=layout.canary_file("native"),
             brain=sweep_files.brain_mask("{subject}"),
-            image=layout.conformed("{subject}", SWEPT[name].grid),
+            image=layout.conformed("{subject}", SWEPT[swept].grid),
         output:
-            **sweep_files.bits_files(name, "{subject}", "{mode}"),
+            **sweep_files.bits_files(swept, "{subject}", "{mode}"),
         log:
-            f"results/logs/nan_sweep/{name}_sub-{{subject}}_{{mode}}_bits.log",
+            f"results/logs/nan_sweep/{swept}_sub-{{subject}}_{{mode}}_bits.log",
         benchmark:
-            f"results/benchmarks/nan_sweep/{name}_sub-{{subject}}_{{mode}}_bits.tsv"
+            f"results/benchmarks/nan_sweep/{swept}_sub-{{subject}}_{{mode}}_bits.tsv"
+        wildcard_constraints:
+            mode="aggressive|conservative",
         params:
-            model=sweep_arguments(CONFIG, SWEPT[name], "bits"),
-            weights=[f"--weight {a}" for a in assign(weight_paths(name))],
+            model=sweep_arguments(CONFIG, SWEPT[swept], "bits"),
+            weights=[f"--weight {a}" for a in assign(weight_paths(swept))],
             outputs=lambda w, output: [f"--output {a}" for a in assign(output)],
             scan=SWEEP.scans[0],
         message:
@@ -102,21 +101,21 @@ for name in SWEEP.models:
 
     rule:
         name:
-            f"nan_sweep_time_{name}"
+            f"nan_sweep_time_{swept}"
         input:
-            **{f"weights_{r}": p for r, p in weight_paths(name).items()},
+            **{f"weights_{r}": p for r, p in weight_paths(swept).items()},
             brain=sweep_files.brain_mask("{subject}"),
-            image=layout.conformed("{subject}", SWEPT[name].grid),
+            image=layout.conformed("{subject}", SWEPT[swept].grid),
         output:
-            sweep_files.time_file(name, "{subject}"),
+            sweep_files.time_file(swept, "{subject}"),
         log:
-            f"results/logs/nan_sweep/{name}_sub-{{subject}}_time.log",
+            f"results/logs/nan_sweep/{swept}_sub-{{subject}}_time.log",
         benchmark:
-            f"results/benchmarks/nan_sweep/{name}_sub-{{subject}}_time.tsv"
+            f"results/benchmarks/nan_sweep/{swept}_sub-{{subject}}_time.tsv"
         threads: SWEEP.quiet_cores
         params:
-            model=sweep_arguments(CONFIG, SWEPT[name], "time"),
-            weights=[f"--weight {a}" for a in assign(weight_paths(name))],
+            model=sweep_arguments(CONFIG, SWEPT[swept], "time"),
+            weights=[f"--weight {a}" for a in assign(weight_paths(swept))],
             scan=SWEEP.scans[0],
             own=SWEEP.threads,
         message:
