@@ -7,7 +7,7 @@ from pathlib import Path
 import engines
 import pytest
 
-STUB, BASE, IMAGE = "roundoff-test/stub:1", "roundoff-test/base:1", "roundoff:test"
+BASE, IMAGE = "roundoff-test/base:1", "roundoff:test"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -49,8 +49,8 @@ def stub(request, rootfs) -> tuple[str, str]:
     environment = request.getfixturevalue(request.param)
     if request.param == "apptainer":
         return "apptainer", str(rootfs)
-    engines.import_image(rootfs, STUB, environment)
-    return "docker", STUB
+    engines.import_image(rootfs, engines.STUB, environment)
+    return "docker", engines.STUB
 
 
 @pytest.fixture(scope="session")

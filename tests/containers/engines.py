@@ -21,6 +21,7 @@ CACHE = Path(
 )
 """Where what was fetched for the tests stays: base image, Apptainer, wheels."""
 
+STUB = "roundoff-test/stub:1"
 BASE_PACKAGES = "ca-certificates,python3,python3-venv"
 APPTAINER_PACKAGES = ("apptainer", "libc6", "libseccomp2", "libsqlite3-0")
 

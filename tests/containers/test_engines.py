@@ -8,6 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import engines
 import pytest
 
 from roundoff.errors import RoundoffError
@@ -120,15 +121,11 @@ def test_an_engine_that_does_not_answer_is_told(monkeypatch, docker, tmp_path):
 
 
 def test_a_container_killed_for_memory_is_told(docker, rootfs, tmp_path):
-    import engines
-
-    from conftest import STUB
-
-    engines.import_image(rootfs, STUB, docker)
+    engines.import_image(rootfs, engines.STUB, docker)
     hog = ("dd", "if=/dev/zero", f"of={tmp_path}/x", "bs=300M", "count=1")
     limits = Limits(memory_mb=60)
     with pytest.raises(RoundoffError, match=r"exit 137.*memory ran out \(limit 60 MB"):
-        call(("docker", STUB), *hog, writes=[tmp_path], limits=limits)
+        call(("docker", engines.STUB), *hog, writes=[tmp_path], limits=limits)
 
 
 def test_a_container_ends_with_the_process_that_started_it(stub, tmp_path):

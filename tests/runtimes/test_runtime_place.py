@@ -115,3 +115,7 @@ def test_an_engine_or_image_that_is_missing_is_told(monkeypatch, tmp_path):
     image = tmp_path / "i.sif"
     image.touch()
     asked(["apptainer"], images={"roundoff": str(image)}).check()
+    spaced = tmp_path / "my i.sif"
+    spaced.touch()
+    with pytest.raises(RoundoffError, match="space in its path"):
+        asked(["apptainer"], images={"roundoff": str(spaced)}).check()

@@ -32,6 +32,11 @@ class Asked:
         if self.runtime != "host":
             require_engine(self.runtime)
             require_image(self.runtime, self.image)
+        if self.runtime == "apptainer" and len(self.image.split()) > 1:
+            raise RoundoffError(
+                f"images: Snakemake cannot start {self.image!r}, because of the space "
+                "in its path; move or link the image to a path without one."
+            )
 
     def environment(self, reads: Iterable[str | Path] = ()) -> dict[str, str]:
         """What the jobs' environment must say.
