@@ -147,9 +147,8 @@ def fake_tables():
     pairs += [("bfloat16", "eps1e-7"), ("bfloat16", "constant")]
     for precision, rule in pairs:
         for i, t in enumerate(("default", "1", "0.85", "0.75", "0.65", "0.5")):
-            common = {
-                "network": "mnist", "precision": precision, "rule": rule, "threshold": t,
-            }  # fmt: skip
+            common = {"network": "mnist", "precision": precision, "rule": rule}
+            common["threshold"] = t
             rows.append(
                 common
                 | {"images": 50, "accuracy": 99.0 - i, "sd": 0.1, "f1": 0.99}
