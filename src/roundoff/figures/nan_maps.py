@@ -26,7 +26,8 @@ def skipped_work(
     """One row per view: the slice, then the share of work skipped per setting.
 
     `planes`: view to the slice (H, W), upright. `maps`: view to name of a setting to
-    float32 (H, W), 0 to 1. `sides`: view to the letters of the left and right side.
+    float32 (H, W), 0 to 1; where it is 0 the slice shows. `sides`: view to the letters
+    of the left and right side.
     """
     views, names = list(planes), list(next(iter(maps.values())))
     width = LEFT + (1 + len(names)) * (TILE + GAP) + 0.1
@@ -42,8 +43,8 @@ def skipped_work(
                 axes = figure.add_axes(box)
                 axes.imshow(planes[view], cmap="gray", interpolation="nearest")
                 if column:
-                    shade = maps[view][name]
-                    axes.imshow(shade, cmap=COLORS, norm=scale, alpha=0.75)
+                    shade = np.ma.masked_equal(maps[view][name], 0)
+                    axes.imshow(shade, cmap=COLORS, norm=scale)
                     axes.contour(
                         planes[view] > 0, [0.5], colors="white", linewidths=0.5
                     )

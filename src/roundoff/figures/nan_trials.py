@@ -133,7 +133,7 @@ def every_row(
     """Every row measured: speed-up over channels last against the ideal."""
     with style.picture(path, 6.4, 5.6) as figure:
         top = style.heading(figure, title, list(lines))
-        axes = figure.add_axes((0.11, 0.95 / 5.6, 0.86, (5.6 - top - 1.15) / 5.6))
+        axes = figure.add_axes((0.13, 0.95 / 5.6, 0.84, (5.6 - top - 1.15) / 5.6))
         axes.plot([1, 64], [1, 64], "--", color=style.MUTED, lw=1)
         for mask, part in rows.groupby("mask", sort=False):
             color = MASK_COLORS.get(mask, style.INK)

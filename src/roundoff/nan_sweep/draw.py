@@ -160,7 +160,7 @@ def _maps(study: Sweep, model: str, subject: str) -> None:
             named = json.loads(str(content["settings"]))
             for view in json.loads(str(content["numbers"])):
                 axes = axes_of(view)[1:]
-                shown = f"{view}"
+                shown = _plane_name(view, codes)
                 plane, sides[shown] = nan_maps.upright(
                     content[f"plane_{view}"], axes, codes
                 )
@@ -181,6 +181,13 @@ def _maps(study: Sweep, model: str, subject: str) -> None:
             "Columns: mode and threshold T; white line: where the scan is not zero",
         ],
     )
+
+
+def _plane_name(view: str, codes: str) -> str:
+    """A view's name, with the anatomical plane where the name does not say it."""
+    planes = {"L": "sagittal", "R": "sagittal", "S": "axial", "I": "axial"}
+    plane = planes.get(codes[axes_of(view)[0]], "coronal")
+    return view if view == plane else f"{view}\n({plane})"
 
 
 def _drawn(named: list[dict]) -> Iterator[tuple[int, float]]:
