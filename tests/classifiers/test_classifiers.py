@@ -172,5 +172,6 @@ def test_the_summary_and_the_figures_show_every_rule(tmp_path):
     figures.thresholds(tmp_path / "t.png", base, published(), ["x"])
     figures.tolerances(tmp_path / "e.png", single, ["x"])
     figures.precision(tmp_path / "p.png", table, ["x"])
-    figures.layers(tmp_path / "l.png", skipped[skipped["rule"] == "eps1e-7"], ["x"])
+    part = skipped[skipped["precision"] == "float32"]
+    figures.layers(tmp_path / "l.png", part[part["rule"] == "eps1e-7"], ["x"])
     assert all((tmp_path / f"{n}.png").stat().st_size > 5000 for n in "tepl")
