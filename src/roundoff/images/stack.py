@@ -17,7 +17,7 @@ class SampleStack:
     back.
     """
 
-    def __init__(self, paths: Sequence[str | Path], budget: int = 1 << 28) -> None:
+    def __init__(self, paths: Sequence[str | Path], budget: int = 1 << 24) -> None:
         """Open the headers and require one shape, affine and stored type.
 
         Raises `RoundoffError` naming the file that differs from the first.
