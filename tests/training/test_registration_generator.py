@@ -23,9 +23,7 @@ from roundoff.training.registration.pairs import Pairs, Source, one_hot
 from roundoff.training.registration.shapes import draw_shapes
 
 BOX = (32, 32, 32)
-PLAIN = Contrast(
-    deviation=(0, 0), blur=0.0, bias=0.0, gamma=0.0, zero_background=0.0
-)
+PLAIN = Contrast(deviation=(0, 0), blur=0.0, bias=0.0, gamma=0.0, zero_background=0.0)
 
 
 def rng(*seed):
@@ -105,7 +103,9 @@ def test_gamma_and_bias_follow_their_deviation():
     maps[0], maps[1] = 0, 3
     means = np.array([0.0, 100, 100, 200])
     ranges = Contrast(deviation=(0, 0), blur=0.0, bias=0.0, gamma=0.25)
-    middles = [float(draw_image(maps, means, ranges, rng(i))[4, 4, 4]) for i in range(400)]
+    middles = [
+        float(draw_image(maps, means, ranges, rng(i))[4, 4, 4]) for i in range(400)
+    ]
     exponents = np.log(np.log(middles) / np.log(0.5))  # log of the exponent of 1/2
     assert exponents.mean() == pytest.approx(0, abs=0.04)
     assert exponents.std() == pytest.approx(0.25, rel=0.1)

@@ -35,17 +35,21 @@ rule demo_synthmorph:
     output:
         weights=f"{DEMO_FOLDER}/synthmorph_demo.safetensors",
         losses=f"{DEMO_FOLDER}/synthmorph_demo.csv",
+        curve=f"{DEMO_FOLDER}/synthmorph_demo.png",
     log:
         "results/logs/train_demo/synthmorph.log",
     benchmark:
         "results/benchmarks/train_demo/synthmorph.tsv"
     resources:
         mem_mb=2000,
+    params:
+        state=f"{DEMO_FOLDER}/synthmorph_state.safetensors",
     message:
         "Demo weights: training SynthMorph"
     shell:
-        'python "$SCRIPTS"/train_demo_synthmorph.py train --heads {input:q}'
-        " --log {output.losses:q} --output {output.weights:q} 2> {log:q}"
+        'python "$SCRIPTS"/train_synthmorph.py train --size heads --heads {input:q}'
+        " --seed 7 --state {params.state:q} --log {output.losses:q}"
+        " --curve {output.curve:q} --output {output.weights:q} 2> {log:q}"
 
 
 rule train_demo_more:

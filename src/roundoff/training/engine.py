@@ -13,7 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from roundoff.errors import RoundoffError
-from roundoff.training.checkpoint import collect, load_state, save_state
+from roundoff.training.checkpoint import (
+    collect,
+    load_state,
+    restore,
+    save_state,
+)
 from roundoff.training.history import Row, window_mean
 from roundoff.training.processes import World
 
@@ -28,7 +33,7 @@ class Task(Protocol):
         """The samples of these numbers: functions of the number alone."""
 
     def loss(self, network: nn.Module, batch: Any, done: float) -> dict[str, Tensor]:
-        """"loss" and other measures, means over the batch; `done`: share of steps."""
+        """ "loss" and other measures, means over the batch; `done`: share of steps."""
 
 
 @dataclass(frozen=True)
@@ -155,14 +160,13 @@ def _stalled(rows: Sequence[Row], patience: int) -> bool:
 
 
 def _resume(state, schedule, network, optimiser) -> tuple[int, list[Row], list[Row]]:
-    stored = load_state(state, asdict(schedule))
-    network.load_state_dict(stored["network"])
-    optimiser.load_state_dict(stored["optimiser"])
-    return stored["step"], stored["rows"], stored["pending"]
+    tensors, numbers = load_state(state, asdict(schedule))
+    restore(tensors, network, optimiser)
+    return numbers["step"], numbers["rows"], numbers["pending"]
 
 
 def _save(state, schedule, network, optimiser, step, rows, pending) -> None:
     tensors = collect(network, optimiser)
-    if "optimiser" in tensors:
+    if tensors is not None:
         numbers = {"step": step, "rows": rows, "pending": pending}
-        save_state(state, {"schedule": asdict(schedule), **numbers, **tensors})
+        save_state(state, tensors, {"schedule": asdict(schedule), **numbers})

@@ -47,5 +47,5 @@ def gradient_penalty(field: Tensor) -> Tensor:
 
 
 def distance(moved: Tensor, fixed: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean square distance of maps of points (N, 3, ...), weight (N, 1, ...)."""
+    """Mean square distance of maps of points (N, 3, ...), weighted by (N, 1, ...)."""
     return (weight * (moved - fixed).square()).sum() / weight.sum().clamp_min(1)

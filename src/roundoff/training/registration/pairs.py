@@ -1,7 +1,7 @@
 """Training pairs: two images and the structures they should bring together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -52,13 +52,13 @@ class Source:
 class Pairs:
     """Random pairs, a function of (seed, number) alone.
 
-    Both images of a pair are deformations of one map. `typical` of `Generator`-like
-    contrast: with probability `known`, means stay near a source's typical means
-    (T1-weighted heads); with `strip`, a head loses what lies outside the brain.
+    Both images of a pair are deformations of one map. `shares`: of the
+    sources (equal when left out). With probability `known` means stay near a source's
+    typical means (T1-weighted heads); with `strip` a head loses what is not scored.
     """
 
     sources: Sequence[Source]
-    generator: Generator = Generator()
+    generator: Generator = field(default_factory=Generator)
     shares: Sequence[float] | None = None
     known: float = 0.0
     strip: float = 0.0

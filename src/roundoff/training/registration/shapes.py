@@ -10,7 +10,9 @@ KNOTS = (3, 8)  # coarseness of the fields, per axis
 
 
 def draw_shapes(
-    shape: tuple[int, int, int], rng: np.random.Generator, count: int = LABELS,
+    shape: tuple[int, int, int],
+    rng: np.random.Generator,
+    count: int = LABELS,
     knots: tuple[int, int] = KNOTS,
 ) -> np.ndarray:
     """A map of `count` blobs, uint8 of that shape, 0 outside an ellipsoid.

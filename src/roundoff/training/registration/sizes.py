@@ -1,4 +1,4 @@
-"""Sizes of the SynthMorph training: for a demonstration, for two cores, as published."""
+"""Sizes of the SynthMorph training, from a demonstration to the published one."""
 
 from dataclasses import dataclass, replace
 
@@ -29,6 +29,8 @@ class Size:
     schedule: Schedule
     shapes: int = 16
     knots: tuple[int, int] = (3, 8)
+    known: float = 0.0  # of `Pairs`, for labelled heads
+    strip: float = 0.0
 
 
 def features(encoder: int, width: int, final: int) -> dict[str, tuple[int, ...]]:
@@ -56,10 +58,32 @@ DEMO = Size(
     shapes=8,
     knots=(3, 5),
 )
+HEADS = replace(
+    DEMO,
+    generator=Generator(
+        Geometry(
+            velocity=0.8,
+            scale=4.0,
+            rotation=5.0,
+            zoom=0.06,
+            shear=0.03,
+            shift=0.8,
+            flip=0.0,
+        ),
+        Contrast(
+            deviation=(2, 10), blur=0.6, bias=0.1, gamma=0.1, alike=1.0, jitter=6.0
+        ),
+    ),
+    recipe=replace(DEMO.recipe, **features(4, 16, 1)),
+    schedule=Schedule(steps=1500, batch=2, learning_rate=2e-3, window=25),
+    known=1.0,
+    strip=1.0,
+)
+"""Skull-stripped T1-weighted heads that a box of their own size has roughly aligned."""
 TINY = replace(
     DEMO,
     box=(16, 16, 16),
-    recipe=replace(DEMO.recipe, **features(2, 8, 0)),
+    recipe=replace(DEMO.recipe, **features(2, 12, 0)),
     schedule=Schedule(steps=50, batch=1, learning_rate=2e-3, warm_up=5),
     shapes=4,
     knots=(3, 3),
@@ -81,7 +105,13 @@ PUBLISHED = Size(
     ),
     shapes=26,
 )
-SIZES = {"tiny": TINY, "demo": DEMO, "half": HALF, "published": PUBLISHED}
+SIZES = {
+    "tiny": TINY,
+    "demo": DEMO,
+    "heads": HEADS,
+    "half": HALF,
+    "published": PUBLISHED,
+}
 
 
 def get_size(name: str) -> Size:
