@@ -112,7 +112,7 @@ def test_quick_trials_end_in_figures_and_a_summary(tmp_path):
     brain = shares[(shares["mask"] == "brain") & (shares["nan_share"] > 0.6)]
     assert brain["skipped"].between(0.55, 0.95).all()
     draw(tmp_path)
-    for name in files.outputs():
+    for name in [*files.figures(), files.summary()]:
         assert (tmp_path / name.rpartition("/")[2]).stat().st_size > 500
     text = (tmp_path / "summary.md").read_text()
     assert "Rows that lose" in text

@@ -15,7 +15,7 @@ GRIDS.update({layout.grid_label(m.grid): m.grid for m in SWEPT.values()})
 
 rule nan_sweep:
     input:
-        sweep_files.FOLDER + "/summary.md",
+        sweep_files.summary(),
 
 
 rule nan_sweep_brain:
@@ -23,8 +23,8 @@ rule nan_sweep_brain:
         **{f"weights_{r}": p for r, p in weight_paths(SWEEP.brain_model).items()},
         image=layout.conformed("{subject}", SWEPT[SWEEP.brain_model].grid),
     output:
-        sweep_files.brain_mask("{subject}"),
-        sweep_files.brain_mask("{subject}").replace(".nii.gz", ".json"),
+        mask=sweep_files.brain_mask("{subject}"),
+        sidecar=sweep_files.brain_mask("{subject}").replace(".nii.gz", ".json"),
     log:
         "results/logs/nan_sweep/brain_sub-{subject}.log",
     benchmark:
@@ -37,7 +37,7 @@ rule nan_sweep_brain:
     shell:
         'OMP_NUM_THREADS=1 python "$SCRIPTS"/nan_sweep.py brain {params.model}'
         " {params.weights} --subject {wildcards.subject} --image {input.image:q}"
-        " --output {output[0]:q} 2> {log:q}"
+        " --output {output.mask:q} 2> {log:q}"
 
 
 for swept in SWEEP.models:
@@ -133,7 +133,7 @@ rule nan_sweep_summary:
     output:
         sweep_files.tables(),
         sweep_files.figures(SWEEP.models, list(SUBJECTS), SWEEP.scans),
-        summary=sweep_files.FOLDER + "/summary.md",
+        summary=sweep_files.summary(),
     log:
         "results/logs/nan_sweep/summary.log",
     benchmark:

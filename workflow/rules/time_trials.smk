@@ -7,7 +7,7 @@ TRIALS = CONFIG.time_trials
 
 rule time_trials:
     input:
-        trial_files.outputs(),
+        trial_files.summary(),
 
 
 rule time_trials_series:
@@ -37,13 +37,14 @@ rule time_trials_draw:
     input:
         [trial_files.table_file(job) for job in trial_files.JOBS],
     output:
-        trial_files.outputs(),
+        trial_files.figures(),
+        summary=trial_files.summary(),
     log:
         "results/logs/time_trials/draw.log",
     benchmark:
         "results/benchmarks/time_trials/draw.tsv"
     params:
-        folder=trial_files.FOLDER,
+        folder=lambda w, output: str(Path(output.summary).parent),
     message:
         "Time trials: figures and summary"
     shell:

@@ -53,6 +53,11 @@ def figures(models: list[str], subjects: list[str], scans: list[str]) -> list[st
     return [f"{FOLDER}/{name}.png" for name in names]
 
 
+def summary() -> str:
+    """The page that lays our numbers beside the published ones."""
+    return f"{FOLDER}/summary.md"
+
+
 def tables() -> list[str]:
     """The tables over subjects."""
     names = ("subjects", "statistics", "blocks", "time")

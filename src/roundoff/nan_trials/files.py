@@ -12,6 +12,11 @@ def table_file(job: str) -> str:
     return f"{FOLDER}/{job}.tsv"
 
 
-def outputs() -> list[str]:
-    """Figures and summary."""
-    return [*(f"{FOLDER}/{name}.png" for name in FIGURES), f"{FOLDER}/summary.md"]
+def figures() -> list[str]:
+    """The figures."""
+    return [f"{FOLDER}/{name}.png" for name in FIGURES]
+
+
+def summary() -> str:
+    """The page of tables, with the rows that lose."""
+    return f"{FOLDER}/summary.md"
