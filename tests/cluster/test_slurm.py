@@ -127,7 +127,7 @@ def samples(cluster, *states: str) -> list[dict[str, str]]:
     return [j for j in jobs if "infer" in j["comment"] and j["state"] in states]
 
 
-def wait_until(true, driver, what: str, limit: float = 120) -> None:
+def wait_until(true, driver, what: str, limit: float = 240) -> None:
     end = time.monotonic() + limit
     while not true():
         if driver.process.poll() is not None or time.monotonic() > end:
