@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from roundoff.figures import style
 from roundoff.figures.nan_skip import MODES, color_of
@@ -34,7 +35,7 @@ def quality(
     with style.picture(path, width, 4.9) as figure:
         top = style.heading(figure, title, list(lines))
         for k, (column, (label, margin, logarithmic)) in enumerate(panels.items()):
-            left = (0.75 + k * 4.4) / width
+            left = (0.9 + k * 4.4) / width
             box = (left, 0.62 / 4.9, 3.55 / width, (4.9 - top - 0.95) / 4.9)
             axes = figure.add_axes(box)
             _quality_panel(axes, subjects, column, scans, margin, logarithmic)
@@ -80,7 +81,14 @@ def _quality_panel(axes: Axes, subjects, column, scans, margin, logarithmic) -> 
         )  # fmt: skip
     if logarithmic:
         axes.set_yscale("log")
+        if floor and (subjects[column] == 0).any():
+            axes.axhline(floor * 1.4, color=style.MUTED, lw=0.7, ls=":")
+            axes.text(
+                0.99, floor * 1.4, "below: none at all", size=7.5, color=style.MUTED,
+                transform=axes.get_yaxis_transform(), ha="right", va="bottom",
+            )  # fmt: skip
     axes.set_xlim(left=-0.02)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="y")
 
 

@@ -92,7 +92,7 @@ def _quality(study: Sweep, model: str) -> None:
     if segments:
         table = table.assign(unlike=-table["dice_change"])
         panels = {
-            "unlike": ("one minus mean Dice to the unmodified network", None, True),
+            "unlike": ("1 - mean Dice to the unmodified network", None, True),
             "loss_change": ("change of the Dice loss", margins["loss"], False),
         }
     else:

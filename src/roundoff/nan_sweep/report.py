@@ -23,6 +23,7 @@ Why ours differ from the published numbers:
   overwritten them, and FastSurfer's fill was truncated to integers, in effect zero.
   FONDUE ran in batches of two slices with a pooling that misplaced indices as soon as
   one of the two tied: several dB of the published aggressive loss may be that defect.
+  FONDUE's 1x1 heads stayed ordinary convolutions and were not counted; ours are.
   Ours counts every convolution's own input, fills with the window's mean, and treats
   every slice by itself.
 * **Quality.** Published PSNR and SSIM compare with an image that is not documented
