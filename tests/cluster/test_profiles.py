@@ -43,3 +43,10 @@ def test_a_study_is_planned_by_the_profile(study):
     assert "Group job conform" in text
     assert "Group job measure" in text
     assert "Group job report" in text
+
+
+def test_partition_and_account_need_only_be_uncommented():
+    text = (PROFILES / "slurm-shared/config.yaml").read_text()
+    text = text.replace("# - slurm_", "- slurm_")
+    resources = yaml.safe_load(text)["default-resources"]
+    assert resources[2:] == ["slurm_partition=main", "slurm_account=mylab"]
