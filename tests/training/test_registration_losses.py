@@ -112,4 +112,4 @@ def test_distance_is_the_weighted_mean_square():
     one, two = torch.zeros(1, 3, 2, 2, 2), torch.ones(1, 3, 2, 2, 2)
     weight = torch.zeros(1, 1, 2, 2, 2)
     weight[..., 0] = 0.5
-    assert distance(one, two, weight).item() == pytest.approx(3)
+    assert distance(one, two, weight).tolist() == pytest.approx([3])

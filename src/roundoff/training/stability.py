@@ -182,7 +182,7 @@ def min_dice(labels: NDArray) -> float:
     """Mean over structures of the lowest Dice of any two of the maps (N, V)."""
     pairs = PairwiseDice(len(labels))
     pairs.add(labels.astype(np.int64))
-    return float(pairs.summary()["min_dice"].mean())
+    return float(pairs.minimum()["min_dice"].mean())
 
 
 def largest_difference(weights: NDArray) -> float:

@@ -47,5 +47,6 @@ def gradient_penalty(field: Tensor) -> Tensor:
 
 
 def distance(moved: Tensor, fixed: Tensor, weight: Tensor) -> Tensor:
-    """Mean square distance of maps of points (N, 3, ...), weighted by (N, 1, ...)."""
-    return (weight * (moved - fixed).square()).sum() / weight.sum().clamp_min(1)
+    """Mean square distance (N,) of maps of points (N, 3, ...), weight (N, 1, ...)."""
+    apart = (weight * (moved - fixed).square()).sum((1, 2, 3, 4))
+    return apart / weight.sum((1, 2, 3, 4)).clamp_min(1)

@@ -46,13 +46,19 @@ DEMO = Size(
     box=(32, 32, 32),
     voxel_size=6.0,
     generator=Generator(
-        Geometry(velocity=1.0, scale=6.0),
+        Geometry(velocity=1.0, scale=6.0, rotation=6.0, zoom=0.08, shift=1.5, flip=0.0),
         Contrast(
-            deviation=(1, 5), blur=0.8, bias=0.05, gamma=0.05, alike=1.0, jitter=4.0
+            zero_background=1.0,
+            deviation=(1, 5),
+            blur=0.8,
+            bias=0.05,
+            gamma=0.05,
+            alike=1.0,
+            jitter=4.0,
         ),
     ),
     recipe=Recipe(
-        **features(2, 16, 1), smoothness=0.02, guide=1.0, flow_scale=1e-2, forces=3.0
+        **features(4, 16, 1), smoothness=0.02, guide=1.0, flow_scale=1e-2, forces=3.0
     ),
     schedule=Schedule(steps=300, batch=2, learning_rate=2e-3),
     shapes=8,
@@ -74,12 +80,11 @@ HEADS = replace(
             deviation=(2, 10), blur=0.6, bias=0.1, gamma=0.1, alike=1.0, jitter=6.0
         ),
     ),
-    recipe=replace(DEMO.recipe, **features(4, 16, 1)),
-    schedule=Schedule(steps=1500, batch=2, learning_rate=2e-3, window=25),
+    schedule=Schedule(steps=350, batch=2, learning_rate=2e-3, window=25),
     known=1.0,
-    strip=1.0,
+    strip=0.5,
 )
-"""Skull-stripped T1-weighted heads that a box of their own size has roughly aligned."""
+"""T1-weighted heads, half of them skull-stripped, aligned by their outline alone."""
 TINY = replace(
     DEMO,
     box=(16, 16, 16),

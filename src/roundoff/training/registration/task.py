@@ -123,9 +123,12 @@ def upsampled(field: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def guidance(field: Tensor, batch: Batch) -> Tensor:
-    """Mean square distance to the true partners, over that without a warp."""
+    """Mean square distance to the true partners, over that without a warp.
+
+    Each pair by itself, then the mean: what processes share must be a mean of pairs.
+    """
     inside = batch.fixed.sum(1, keepdim=True)
     weight = F.avg_pool3d(inside, 2)
     moving, fixed = batch.origins[:, 0], batch.origins[:, 1]
     before = distance(moving, fixed, weight).clamp_min(1e-3)
-    return distance(move(moving, field), fixed, weight) / before
+    return (distance(move(moving, field), fixed, weight) / before).mean()
