@@ -70,8 +70,16 @@ def pytest_sessionfinish(session, exitstatus):
     """The page, if it was asked for and every fault was survived."""
     config = session.config
     if config.getoption("--write-faults", default=False) and not exitstatus:
-        lines = [f"| {r.fault} | {r.seen} | {r.results} |" for r in stored(config)]
-        write_text(TABLE, HEAD + "\n".join(lines) + "\n")
+        rows = [(r.fault, as_code(r.seen), r.results) for r in stored(config)]
+        lines = "".join(f"| {' | '.join(row)} |\n" for row in rows)
+        write_text(TABLE, HEAD + lines)
+
+
+def as_code(text: str) -> str:
+    """Verbatim in Markdown, also where there are backticks in it."""
+    if not text:
+        return "(nothing)"
+    return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
 def pytest_terminal_summary(terminalreporter, config):
@@ -91,20 +99,12 @@ def drill(request, tmp_path):
             seen = seen.replace(place, "…")
         seen = re.sub(r"/tmp/\S*?/(?=my scans|results|config)", "…/", seen)
         seen = " ".join(seen.split()).replace("|", "\\|")
-        row = Row(fault, f"`{seen}`" if seen else "(nothing)", results)
+        row = Row(fault, seen, results)
         test = request.node.originalname
         path = row_file(request.config, request.node.nodeid)
         write_json(path, {"test": test, **asdict(row)})
 
     return remember
-
-
-@pytest.fixture
-def copied(finished, tmp_path) -> Study:
-    """A copy of the study that ran undisturbed, to be broken."""
-    folder = tmp_path / "study"
-    shutil.copytree(finished.folder, folder)
-    return Study.at(folder, finished.config)
 
 
 @pytest.fixture(scope="session")
