@@ -26,19 +26,6 @@ from roundoff.runtimes.asking import asked_runtime, files_of_user
 
 SCRIPTS = Path(workflow.basedir).resolve()
 SCRIPTS = (SCRIPTS if (SCRIPTS / "scripts").is_dir() else SCRIPTS.parent) / "scripts"
-# In the environment and not in the parameters, so that moving the checkout or its
-# Python reruns nothing.
-# In a container: its own Python and scripts, whatever of the host is visible there.
-shell.prefix(
-    "set -euo pipefail; "
-    "if [ -f /opt/roundoff/image.json ]; then "
-    "export SCRIPTS=/opt/roundoff/scripts PATH=/opt/roundoff/venv/bin:$PATH; "
-    "[ -w /opt/roundoff/numba ] || "
-    "export NUMBA_CACHE_DIR=/tmp/roundoff-kernels-$(id -u); else "
-    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-    f"SCRIPTS={shlex.quote(str(SCRIPTS))}; fi; "
-)
-
 # Looking at the status needs neither sound scans nor the lock of the run.
 ASKS_STATUS = "status" in sys.argv
 
@@ -81,9 +68,20 @@ except RoundoffError as error:
     raise WorkflowError(str(error)) from None
 
 ROLES = roles(CONFIG)
-if CONFIG.time_limit:
-    # Not a parameter either: another limit makes no other samples.
-    os.environ["ROUNDOFF_TIME_LIMIT"] = str(CONFIG.time_limit)
+# In the environment and not in the parameters, so that moving the checkout or its
+# Python reruns nothing.
+# In a container: its own Python and scripts, whatever of the host is visible there.
+shell.prefix(
+    "set -euo pipefail; "
+    "if [ -f /opt/roundoff/image.json ]; then "
+    "export SCRIPTS=/opt/roundoff/scripts PATH=/opt/roundoff/venv/bin:$PATH; "
+    "[ -w /opt/roundoff/numba ] || "
+    "export NUMBA_CACHE_DIR=/tmp/roundoff-kernels-$(id -u); else "
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+    f"SCRIPTS={shlex.quote(str(SCRIPTS))}; fi; "
+    # Another limit makes no other samples.
+    f"export ROUNDOFF_TIME_LIMIT={CONFIG.time_limit or ''}; "
+)
 
 INSTRUMENTS = {label: role.samples for label, role in ROLES.items()}
 # A job per sample, or rules for batches of samples where a study is large.

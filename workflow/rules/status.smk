@@ -6,12 +6,16 @@ localrules:
 
 
 rule status:
+    log:
+        "results/logs/status.log",
+    benchmark:
+        "results/benchmarks/status.tsv"
     params:
         study=status_arguments(),
     message:
         "Status of every subject, model and instrument"
     shell:
-        'python "$SCRIPTS"/status.py {params.study}'
+        'python "$SCRIPTS"/status.py {params.study} 2> {log:q}'
 
 
 onsuccess:
