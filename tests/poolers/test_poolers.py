@@ -193,6 +193,8 @@ def test_gradients_of_the_deterministic_poolers():
         assert check(
             lambda a, m=mode: P.stochastic_pool2d(a, 2, mode=m, training=False), (x,)
         )
+    positive = (x.detach().abs() + 0.1).requires_grad_()  # smooth only above zero
+    assert check(lambda a: P.stochastic_pool2d(a, 2, training=False), (positive,))
 
 
 def test_the_gradient_of_the_share_is_what_the_formula_says():

@@ -24,7 +24,7 @@ def test_missing_published_tables_say_where_they_come_from(study):
     "target",
     [
         "embeddings", "train_demo", "train_demo_more", "relu_zero", "agreement", "plan",
-        "nan_sweep", "time_trials",
+        "nan_sweep", "time_trials", "poolers", "poolers_published", "classifiers",
     ],
 )  # fmt: skip
 def test_other_targets_are_planned(study, target):

@@ -86,7 +86,7 @@ def accuracy(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> Non
 
 
 def curves(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
-    """Training loss and test accuracy by epoch, means over trainings."""
+    """Training loss by epoch, mean over the trainings of each point."""
     names = list(dict.fromkeys(table["dataset"]))
     with _panels(path, "Training loss by epoch", lines, names, 4.2, bottom=0.25) as (
         figure,
