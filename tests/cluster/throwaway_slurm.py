@@ -123,8 +123,8 @@ class ThrowawaySlurm:
             self.client("scancel", "--user=root", timeout=10)
         for name in (*(f"slurmd.{n}.pid" for n in self.nodes), "slurmctld.pid"):
             self._end(name)
-        self._end_steps()
         self._end("munged.pid")
+        self._end_steps()
         if SYSTEM_CONF.is_symlink():
             SYSTEM_CONF.unlink()
 
@@ -208,13 +208,13 @@ class ThrowawaySlurm:
             os.kill(pid, signal.SIGKILL)
 
     def _end_steps(self) -> None:
-        """End job steps that outlived their node's daemon."""
+        """End what outlived its job: without cgroups Slurm loses orphans from sight."""
+        ours = f"SLURM_CONF={self.conf}".encode()
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError):
-                environment = (entry / "environ").read_bytes()
-                name = (entry / "comm").read_text().strip()
-                if name == "slurmstepd" and str(self.conf).encode() in environment:
-                    os.kill(int(entry.name), signal.SIGKILL)
+                pid = int(entry.name)
+                if ours in (entry / "environ").read_bytes().split(b"\0"):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _program(name: str) -> str | None:
