@@ -233,6 +233,7 @@ def _smallest(axes: Axes, part: pd.DataFrame) -> None:
     )  # fmt: skip
     axes.set_yscale("log")
     axes.grid(axis="y")
+    axes.margins(y=0.2)
     if len(exact):
         axes.legend(loc="upper right")
 
