@@ -141,6 +141,21 @@ def test_the_rule_for_constant_windows_ties_less_in_half_precision(dtype):
     assert strict < loose
 
 
+def test_rules_differ_in_their_fill():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 1, 3, bias=False)).eval()
+    x = torch.rand(1, 1, 8, 8)
+    x[..., :4, :4] = 0.5  # four tied windows: NaN, partly filled
+    with torch.inference_mode():
+        mean = converted(network, "eps1e-7", 1.0)(x)
+        zero = converted(network, "eps1e-7-zero", 1.0)(x)
+        known = nn.functional.max_pool2d(x, 2)
+        known[..., :2, :2] = 0
+        want = network[1](known)
+    assert torch.allclose(zero, want, atol=1e-6)
+    assert not torch.allclose(mean, want, atol=1e-3)
+
+
 def fake_tables():
     rows, skipped = [], []
     pairs = [("float32", r) for r in RULES]

@@ -4,10 +4,12 @@ from roundoff.config.classifiers import Classifiers
 
 FOLDER = "results/classifiers"
 EPSILONS = ("eps1e-7", "eps1e-5", "eps1e-3", "eps1e-2", "dtype")
-# (precision, rule) pairs: tolerances in float32; both rules in the half types.
+# Ties as published and constant windows, each filled by the mean and by zero.
+COMPARED = ("eps1e-7", "constant", "eps1e-7-zero", "constant-zero")
+# (precision, rule) pairs: tolerances in float32; four rules in the half types.
 MNIST_JOBS = [
-    *[("float32", rule) for rule in (*EPSILONS, "constant")],
-    *[(p, rule) for p in ("bfloat16", "float16") for rule in ("eps1e-7", "constant")],
+    *[("float32", rule) for rule in (*EPSILONS, *COMPARED[1:])],
+    *[(p, rule) for p in ("bfloat16", "float16") for rule in COMPARED],
 ]
 
 

@@ -16,12 +16,13 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class Rule:
-    """How ties are found: relative tolerance (None: of the type), and the criterion."""
+    """How ties are found (rtol None: epsilon of the type), and what fills a NaN."""
 
     rtol: float | None
     atol: float
     criterion: str
     title: str
+    fill: str = "mean"
 
 
 RULES = {
@@ -31,6 +32,8 @@ RULES = {
     "eps1e-2": Rule(1e-2, 1e-8, "close", "published, 1e-2"),
     "dtype": Rule(None, 0.0, "close", "epsilon of the type"),
     "constant": Rule(None, 0.0, "constant", "constant windows, epsilon of the type"),
+    "eps1e-7-zero": Rule(1e-7, 1e-8, "close", "published, 1e-7, fill 0", "zero"),
+    "constant-zero": Rule(None, 0.0, "constant", "constant windows, fill 0", "zero"),
 }
 
 
@@ -47,6 +50,7 @@ def converted(
         rtol=chosen.rtol,
         atol=chosen.atol,
         criterion=chosen.criterion,
+        fill=chosen.fill,
         nan_probability=chance,
         generator=generator,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from roundoff.classifiers.jobs import COMPARED
 from roundoff.classifiers.rules import RULES
 from roundoff.figures import style
 
@@ -66,9 +67,11 @@ def tolerances(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> N
             style.RED,
             style.BLACK,
             style.GREEN,
+            "#888888",
+            "#e69f00",
         ]
         rules = [r for r in RULES if r in set(table["rule"])]
-        for rule, color in zip(rules, shades, strict=False):
+        for rule, color in zip(rules, shades[: len(rules)], strict=True):
             part = table[table["rule"] == rule]
             x = _thresholds(axes, list(part["threshold"]))
             axes.plot(
@@ -81,12 +84,12 @@ def tolerances(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> N
 
 
 def precision(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
-    """Accuracy by threshold: precisions in colour, published rule dashed."""
+    """Accuracy by threshold: precisions in colour, tie rules by dash."""
     with style.picture(path, 8, 4.4) as figure:
         top = style.heading(figure, "Reduced precision: which tie rule?", list(lines))
         axes = figure.subplots()
         for name, color in PRECISION_COLORS.items():
-            for rule, dash in (("eps1e-7", "--"), ("constant", "-")):
+            for rule, dash in zip(COMPARED, ("--", "-", ":", "-."), strict=True):
                 part = table[(table["precision"] == name) & (table["rule"] == rule)]
                 if part.empty:
                     continue
@@ -97,7 +100,7 @@ def precision(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> No
                 )  # fmt: skip
         axes.set_ylim(0, 103)
         axes.set_ylabel("accuracy (%)")
-        axes.legend(frameon=False, loc="lower left", fontsize=8)
+        axes.legend(frameon=False, loc="lower left", fontsize=6, ncols=2)
         _frame(figure, axes, top, 4.4)
 
 
