@@ -24,7 +24,7 @@ class Size:
 
 
 SIZES = {
-    "demo": Size(images=6000, epochs=3, seeds=2),
+    "demo": Size(images=4000, epochs=3, seeds=2),
     "published": Size(images=None, epochs=25, seeds=5, stability_images=256),
 }
 BATCH, RATE = 64, 1e-3  # Adam, as published
