@@ -11,7 +11,7 @@ from roundoff.figures.nan_maps import upright
 from roundoff.models.fastsurfer.network import FastSurferVINN
 from roundoff.nan_sweep import published
 from roundoff.nan_sweep.bits import general_bits, whole_patches
-from roundoff.nan_sweep.measure import run_order, skip_map
+from roundoff.nan_sweep.measure import certain_background, run_order, skip_map
 from roundoff.nan_sweep.scans import add_noise, brain_of, on_grid_of, read_scan
 from roundoff.nan_sweep.settings import Setting, settings_of
 from roundoff.nan_sweep.tables import block_rows, statistic_rows
@@ -205,3 +205,14 @@ def test_slices_are_drawn_upright():
     shown, sides = upright(plane, (0, 2), "RAS")
     assert shown[0, 0] == 1
     assert sides == ("L", "R")
+
+
+def test_unknown_pixels_are_background_for_the_loss_too():
+    """All-zero logits would cost log(classes) each; what is decided costs nothing."""
+    logits = torch.randn(1, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    logits[:, :, 0] = torch.nan
+    sure = certain_background(logits)
+    assert torch.equal(sure[:, :, 1:], logits[:, :, 1:])
+    assert (sure[:, :, 0].softmax(1)[:, 0] == 1).all()
+    wanted = torch.zeros(1, 4, dtype=torch.long)
+    assert float(torch.nn.functional.cross_entropy(sure[:, :, 0], wanted)) < 1e-6

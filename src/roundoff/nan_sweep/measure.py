@@ -24,6 +24,8 @@ from roundoff.training.segmentation.losses import soft_dice
 from roundoff.uncertainty.dice import ReferenceDice
 from roundoff.uncertainty.image_quality import mean_squared_error, ssim
 
+CERTAIN = 30.0  # logit: the softmax of +-30 is 1 and 0 in float32
+
 
 @dataclass
 class Measured:
@@ -98,11 +100,11 @@ class _View:
                 self.layers[k][name] = self.layers[k].get(name, SkipCount()) + count
             row = {**setting.columns, "view": self.view, "slice": number}
             row |= {"brain": int(brain.sum()), **_shares(network, output, brain)}
-            clean = self.subject.clean(output)
             compare = self._labels if self.subject.segments else self._image
-            yield row | compare(k, clean, original, number, brain)
+            yield row | compare(k, output, original, number, brain)
 
-    def _labels(self, k, clean: Tensor, original: Tensor, number, brain) -> dict:
+    def _labels(self, k, output: Tensor, original: Tensor, number, brain) -> dict:
+        clean = self.subject.clean(output)
         labels, wanted = clean.argmax(1), original.argmax(1)
         self.dice[k].add(
             labels.numpy().reshape(1, -1).astype(np.int16),
@@ -111,14 +113,15 @@ class _View:
         same = (labels == wanted).numpy()[0]
         row = {"labels_equal": same.mean(), "labels_equal_brain": _mean(same[brain])}
         if bool((wanted > 0).any()):
-            row["loss"] = float(soft_dice(clean, wanted))
+            sure = certain_background(output)
+            row["loss"] = float(soft_dice(sure, wanted))
             row["loss_original"] = float(soft_dice(original, wanted))
-            row["entropy_loss"] = float(F.cross_entropy(clean, wanted))
+            row["entropy_loss"] = float(F.cross_entropy(sure, wanted))
             row["entropy_loss_original"] = float(F.cross_entropy(original, wanted))
         return row
 
-    def _image(self, k, clean: Tensor, original: Tensor, number, brain) -> dict:
-        subject = self.subject
+    def _image(self, k, output: Tensor, original: Tensor, number, brain) -> dict:
+        subject, clean = self.subject, self.subject.clean(output)
         scan = subject.scaled(subject.plane(subject.scan, self.view, number))
         ours, base = clean[0, 0].numpy(), original[0, 0].numpy()
         row = {
@@ -173,6 +176,17 @@ class _View:
             network(*inputs)
             maps.append(skip_map(network, tuple(inputs[0].shape[2:])))
         return np.stack(maps)
+
+
+def certain_background(logits: Tensor) -> Tensor:
+    """Logits [N, C, H, W] with background for certain wherever there is NaN.
+
+    That is what is decided there. Zeros in all classes would decide the same, but a
+    softmax calls them equally likely, and a loss would punish every one.
+    """
+    sure = torch.full((1, logits.shape[1], 1, 1), -CERTAIN)
+    sure[:, 0] = CERTAIN
+    return torch.where(logits.isnan().any(1, keepdim=True), sure, logits)
 
 
 def run_order(network: ConvertedModel, inputs: tuple) -> list[str]:

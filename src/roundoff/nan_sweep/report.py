@@ -51,8 +51,8 @@ def _about(study: Sweep) -> list[str]:
     return [
         f"{len(study.names)} subjects ({', '.join(study.names)}), {count} slices of "
         f"each view; scans: {', '.join(study.scans)}. Published: Gonzalez-Pepe et al., "
-        "arXiv 2601.17180. NaN in an output is cleaned before it is compared: logits 0 "
-        "in every class (background), pixels of an image 0. Skipped shares are those "
+        "arXiv 2601.17180. NaN in an output is cleaned before it is compared: "
+        "background for logits, 0 for pixels of an image. Skipped shares are those "
         "of every convolution's own input. Significant bits: "
         f"{samples} samples under native random rounding, General estimator, by "
         "PyTorch's own convolutions (compiled kernels step aside there).",
