@@ -100,7 +100,9 @@ def precision(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> No
                 )  # fmt: skip
         axes.set_ylim(0, 103)
         axes.set_ylabel("accuracy (%)")
-        axes.legend(frameon=False, loc="lower left", fontsize=6, ncols=2)
+        axes.legend(
+            frameon=False, loc="lower left", fontsize=6, ncols=2, handlelength=4
+        )
         _frame(figure, axes, top, 4.4)
 
 
