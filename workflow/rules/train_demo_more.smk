@@ -3,8 +3,8 @@
 Not part of the default target: about ten minutes of processor time. The weights appear
 in results/train_demo/ with the log of their training; to ship them, copy them over
 those in src/roundoff/models/demo/ and put SHA-256 and size into the source table.
-Rule demo_synthmorph trains a small registration network, of which no weights are
-shipped: so short a training hardly registers.
+Rule demo_synthmorph trains a small registration network on the template's labels
+(docs/training.md), of which no weights are shipped.
 """
 
 FONDUE_HEADS = ["bold5000_csi3", "ds000240_sub01", "mni6_t1w"]
