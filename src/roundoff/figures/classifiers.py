@@ -68,7 +68,7 @@ def tolerances(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> N
             style.BLACK,
             style.GREEN,
             "#888888",
-            "#e69f00",
+            "#cc79a7",
         ]
         rules = [r for r in RULES if r in set(table["rule"])]
         for rule, color in zip(rules, shades[: len(rules)], strict=True):
