@@ -128,7 +128,7 @@ def test_missing_weights(study, drill):
     model = study.config["custom_models"]["tiny"]
     weights = {"network": str(study.folder / "gone.pth")}
     study.write(custom_models={"tiny": model | {"weights": weights}})
-    seen = refused_at_once(study, "gone.pth")
+    seen = refused_at_once(study, "tiny.weights.network: there is no file")
     drill("missing weights", seen, NOTHING_RAN)
 
 

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 from roundoff import layout
 from roundoff.batches import Batch, batch_size, batches
 from roundoff.cluster import start_on_slurm
-from roundoff.config import load_config, resolve_subjects
+from roundoff.config import load_config, require_weights, resolve_subjects
 from roundoff.data.sources import get_source, load_sources, source_of_file
 from roundoff.errors import RoundoffError
 from roundoff.instruments.reduction import reduce_slices
@@ -44,6 +44,7 @@ try:
         SCRIPTS.parent,
     )
     if not ASKS_STATUS:
+        require_weights(CONFIG)
         RUNTIME.check()
         os.environ.update(RUNTIME.environment(files_of_user(CONFIG, SUBJECTS, MODELS)))
     if CONFIG.instrument == "verrou":

@@ -2,11 +2,13 @@
 
 import difflib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from roundoff.config.models import Config
+from roundoff.data.sources import load_sources
 from roundoff.errors import RoundoffError
 from roundoff.models.registry import load_registry
 
@@ -47,6 +49,24 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         if name not in registry:
             raise RoundoffError(_unknown("model_options", name, list(registry)))
     return config
+
+
+def require_weights(config: Config) -> None:
+    """Require the user's own weights files of the models that will run.
+
+    Raises `RoundoffError` naming model, role and file. Fetched weights are checked by
+    SHA-256 where they are fetched and used.
+    """
+    known, registry = load_sources(), load_registry(config.custom_models)
+    for name in config.models:
+        for role, weights in registry[name].weights.items():
+            made = weights.startswith(("results/", "resources/"))  # by other rules
+            if not (weights in known or made or Path(weights).is_file()):
+                raise RoundoffError(
+                    f"{name}.weights.{role}: there is no file {weights}. Correct the "
+                    "path in the configuration (relative paths start where snakemake "
+                    "is run), or fetch the weights first."
+                )
 
 
 def _unknown(field: str, name: str, known: list[str]) -> str:
