@@ -98,7 +98,7 @@ rule training_stability:
         "results/benchmarks/training/stability.tsv"
     params:
         size=TRAINING.stability.size,
-        folder=STABILITY,
+        folder=lambda w, output: Path(output[0]).parent,
     message:
         "Stability of training: tables, figures, summary"
     shell:
