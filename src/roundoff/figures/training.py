@@ -102,7 +102,7 @@ def loss_stability(path: Path, losses: pd.DataFrame, lines: list[str]) -> None:
         left.set_ylabel("loss (mean, range)")
         right.set_ylabel("significant bits of the loss")
         right.set_ylim(0, 24)
-        right.legend(loc="center right")
+        right.legend(loc="lower right", bbox_to_anchor=(1, 0.16))
         for axes in (left, right):
             axes.set_xlabel("step")
             axes.grid(axis="y")
@@ -151,7 +151,7 @@ def beside_published(path: Path, points: pd.DataFrame, lines: list[str]) -> None
         places = np.arange(len(names))[::-1]
         axes.barh(places, values, color=colors, height=0.6)
         for place, value in zip(places, values, strict=True):
-            axes.text(value + 0.008, place, f"{value:.3f}", va="center", size=8.5)
+            axes.text(value + 0.008, place, f"{value:.4g}", va="center", size=8.5)
         axes.set_yticks(places, names)
         axes.set_xlim(0, 1.1)
         axes.set_xlabel("min Dice over the trainings, mean over structures")
