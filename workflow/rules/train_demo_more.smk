@@ -4,7 +4,7 @@ Not part of the default target: about ten minutes of processor time. The weights
 in results/train_demo/ with the log of their training; to ship them, copy them over
 those in src/roundoff/models/demo/ and put SHA-256 and size into the source table.
 Rule demo_synthmorph trains a small registration network on the template's labels
-(docs/training.md), of which no weights are shipped.
+(docs/training.md).
 """
 
 FONDUE_HEADS = ["bold5000_csi3", "ds000240_sub01", "mni6_t1w"]
