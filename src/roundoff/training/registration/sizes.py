@@ -60,7 +60,7 @@ DEMO = Size(
     recipe=Recipe(
         **features(4, 16, 1), smoothness=0.02, guide=1.0, flow_scale=1e-2, forces=3.0
     ),
-    schedule=Schedule(steps=300, batch=2, learning_rate=2e-3),
+    schedule=Schedule(steps=300, batch=4, learning_rate=2e-3),
     shapes=8,
     knots=(3, 5),
 )
