@@ -16,7 +16,7 @@ from faults_support import forget, line_with, short_study
 from workflow_study import ROOT, Study
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 IDENTICAL = "run again: identical"
 
 
@@ -138,7 +138,6 @@ def test_a_network_that_diverges(copied_short, short_finished, drill, monkeypatc
     drill("a network gives NaN everywhere", seen, "refused; " + IDENTICAL)
 
 
-@pytest.mark.slow
 def test_terminated_driver(short, short_finished, drill):
     driver = start(short)
     wait_for_job(short, driver)
@@ -151,7 +150,6 @@ def test_terminated_driver(short, short_finished, drill):
     drill("SIGTERM to the driver", seen, "running jobs end; " + IDENTICAL)
 
 
-@pytest.mark.slow
 def test_lost_bookkeeping(short, short_finished, drill):
     """Killed in the middle, and then .snakemake is lost as well."""
     driver = start(short)

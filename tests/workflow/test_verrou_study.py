@@ -16,7 +16,7 @@ from workflow_study import Study
 sys.path.append(str(Path(__file__).parents[1] / "instruments"))
 import fake_valgrind
 
-pytestmark = pytest.mark.xdist_group("verrou")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("verrou")]
 
 
 @pytest.fixture
@@ -124,7 +124,6 @@ def test_agreement_without_verrou_says_how_to_get_it(study):
     assert "fetch_source.py --source verrou" in text
 
 
-@pytest.mark.slow
 def test_agreement_of_two_instruments(study, stand_in):
     study.write(instrument="native", agreement={"models": ["tiny"], "samples": 2})
     study.run("--", "agreement")
@@ -133,7 +132,6 @@ def test_agreement_of_two_instruments(study, stand_in):
     assert (folder / "tiny_sub-01.png").is_file()
 
 
-@pytest.mark.slow
 def test_the_plan_of_a_study(study):
     done = study.run("--", "plan")
     assert "What the study will cost" in done.stdout
