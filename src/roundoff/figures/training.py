@@ -102,7 +102,7 @@ def loss_stability(path: Path, losses: pd.DataFrame, lines: list[str]) -> None:
         left.set_ylabel("loss (mean, range)")
         right.set_ylabel("significant bits of the loss")
         right.set_ylim(0, 24)
-        right.legend(loc="lower right", bbox_to_anchor=(1, 0.16))
+        right.legend(loc="lower right", bbox_to_anchor=(1, 1.0), ncols=3, fontsize=8)
         for axes in (left, right):
             axes.set_xlabel("step")
             axes.grid(axis="y")
