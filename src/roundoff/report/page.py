@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from roundoff import __version__
@@ -14,6 +13,7 @@ from roundoff.atomic import write_text
 from roundoff.models.base import ModelSpec
 from roundoff.report.checks import canary_lines, control_line
 from roundoff.report.methods import methods_paragraph
+from roundoff.report.rendering import render
 from roundoff.report.study import Study
 from roundoff.report.subject import caption_of
 from roundoff.uncertainty.summary import WHOLE
@@ -56,17 +56,11 @@ def write_page(
     "bits_table" and "regions_table", which are linked beside the page. `missing`: how
     many pairs of subject and model were asked for and are not there.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roundoff.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     home = path.parent
     pairs = list(study)
     image = embed if len(pairs) <= EMBED_UP_TO else partial(_relative, home=home)
-    content = environment.get_template("page.html").render(
+    content = render(
+        "page.html",
         version=__version__,
         missing=missing,
         status="status.html",

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from roundoff import __version__
 from roundoff.atomic import write_text
+from roundoff.report.rendering import render
 
 HEADINGS = {
     "subject": "subject",
@@ -65,13 +65,6 @@ def print_table(table: pd.DataFrame, console: Console | None = None) -> None:
 
 def write_page(path: Path, table: pd.DataFrame) -> None:
     """Write the table as a page that opens offline."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("roundoff.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     # Reasons are long: a line of their own below the numbers.
     shown = {n: h for n, h in HEADINGS.items() if n != "why"}
     numbers = {n for n in shown if pd.api.types.is_numeric_dtype(table[n])}
@@ -82,7 +75,8 @@ def write_page(path: Path, table: pd.DataFrame) -> None:
         }
         for r in table.to_dict("records")
     ]
-    content = environment.get_template("status.html").render(
+    content = render(
+        "status.html",
         version=__version__,
         summary=summary(table),
         head=[{"text": h, "number": n in numbers} for n, h in shown.items()],
