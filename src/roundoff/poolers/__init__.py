@@ -1,33 +1,32 @@
 """Learnable and stochastic pooling: functions, modules, and how stable they are."""
 
-from roundoff.poolers.functional import (
-    gated_pool2d,
-    mixing_pool2d,
-    s3_pool2d,
-    stochastic_pool2d,
-    tdgs_pool2d,
-)
-from roundoff.poolers.modules import (
-    POOLERS,
-    GatedPool2d,
-    MixingPool2d,
-    S3Pool2d,
-    StochasticPool2d,
-    TDGSPool2d,
-    make_pooler,
-)
+from importlib import import_module
+from typing import Any
 
-__all__ = [
-    "POOLERS",
+# Resolved on first use: planning a workflow reads this package, and needs no PyTorch.
+_FUNCTIONS = (
+    "gated_pool2d",
+    "mixing_pool2d",
+    "s3_pool2d",
+    "stochastic_pool2d",
+    "tdgs_pool2d",
+)
+_MODULES = (
     "GatedPool2d",
     "MixingPool2d",
     "S3Pool2d",
     "StochasticPool2d",
     "TDGSPool2d",
-    "gated_pool2d",
     "make_pooler",
-    "mixing_pool2d",
-    "s3_pool2d",
-    "stochastic_pool2d",
-    "tdgs_pool2d",
-]
+)
+_LAZY = {
+    **dict.fromkeys(_FUNCTIONS, "roundoff.poolers.functional"),
+    **dict.fromkeys(_MODULES, "roundoff.poolers.modules"),
+    "POOLERS": "roundoff.poolers.sizes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'roundoff.poolers' has no attribute {name!r}")

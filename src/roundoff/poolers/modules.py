@@ -150,18 +150,6 @@ class TDGSPool2d(nn.modules.lazy.LazyModuleMixin, _Pool):
         return P.tdgs_pool2d(x, self.temperature, *where, self.training, self.generator)
 
 
-POOLERS = (
-    "max",
-    "average",
-    "mixing",
-    "gated",
-    "stochastic",
-    "stochastic_softmax",
-    "s3",
-    "tdgs",
-)
-
-
 def make_pooler(
     name: str,
     channels: int,

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from roundoff.poolers.modules import POOLERS
-from roundoff.poolers.sizes import published
+from roundoff.poolers.sizes import POOLERS, published
 
 
 def read(paths: Sequence[Path]) -> pd.DataFrame:
