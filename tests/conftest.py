@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests_support import phantom
 from workflow_study import Study
@@ -17,6 +18,13 @@ def _shared(part: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"reference folder {part!r} is not beside this checkout")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Start every test from the same draws, whichever ran before it."""
+    torch.manual_seed(0)
+    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

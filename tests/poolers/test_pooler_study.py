@@ -58,8 +58,8 @@ def test_the_stability_of_every_pooler_is_measured_strictly(pooler):
 
 def test_exact_poolers_lose_no_bit_and_averages_do():
     x = torch.rand(2, 3, 8, 8)
-    exact = pooler_bits(torch.nn.MaxPool2d(2), x, [1, 2, 3, 4])
-    rounded = pooler_bits(torch.nn.AvgPool2d(2), x, [1, 2, 3, 4])
+    exact = pooler_bits(torch.nn.MaxPool2d(3), x, [1, 2, 3, 4])
+    rounded = pooler_bits(torch.nn.AvgPool2d(3), x, [1, 2, 3, 4])
     assert exact["pooler_output"] > rounded["pooler_output"]
 
 

@@ -81,6 +81,7 @@ def test_zero_in_the_first_batch_parts_the_copies(data, monkeypatch):
         with torch.no_grad():
             network[1].weight.zero_()  # every preactivation of the first layer: 0
             network[1].bias.zero_()
+            network[3].bias.fill_(0.1)  # the next layer lets every gradient through
         return network
 
     monkeypatch.setattr(surprise, "initialised", blank_start)
