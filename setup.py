@@ -17,7 +17,7 @@ setup(
             ],
             # Products and sums stay apart: the tie test must round as PyTorch's does.
             extra_compile_args=["-O3", "-ffp-contract=off", "-pthread"],
-            extra_link_args=["-pthread"],
+            extra_link_args=["-pthread", "-ldl"],
             optional=True,
         )
     ]

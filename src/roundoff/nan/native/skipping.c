@@ -4,8 +4,10 @@
  * to channels-last float32 data. The kernels are compiled twice, for AVX2 and AVX-512,
  * and chosen when the library is loaded. On other processors roundoff_level() is 0.
  */
+#define _GNU_SOURCE /* RTLD_DEFAULT */
 #include "skipping.h"
 
+#include <dlfcn.h>
 #include <float.h>
 #include <math.h>
 #include <pthread.h>
@@ -33,20 +35,39 @@ static void *drain(void *argument)
     }
 }
 
+/* PyTorch's threads wait for its next operator by spinning. Ours beside them would share
+ * the cores with them, so GNU OpenMP, where this process has it, lends the very same. */
+typedef void (*parallel_function)(void (*)(void *), void *, unsigned, unsigned);
+static parallel_function lent_threads;
+static pthread_once_t looked_up = PTHREAD_ONCE_INIT;
+
+static void look_up(void) { *(void **)&lent_threads = dlsym(RTLD_DEFAULT, "GOMP_parallel"); }
+
+static void drain_lent(void *argument) { drain(argument); }
+
+static void drain_with_own_threads(queue *q, int64_t threads)
+{
+    pthread_t others[63];
+    int64_t started = 0;
+    while (started < threads - 1 && !pthread_create(&others[started], NULL, drain, q))
+        started++;
+    drain(q);
+    for (int64_t i = 0; i < started; i++) pthread_join(others[i], NULL);
+}
+
 int run_chunks(work_function work, void *job, int64_t count, int64_t chunk,
                int64_t threads)
 {
     queue q = {work, job, count, chunk < 1 ? 1 : chunk, 0};
-    pthread_t others[63];
-    int64_t started = 0;
     if (threads > 64) threads = 64;
-    if (q.chunk >= count) threads = 1;
     failed = 0;
-    while (started < threads - 1 &&
-           !pthread_create(&others[started], NULL, drain, &q))
-        started++;
-    drain(&q);
-    for (int64_t i = 0; i < started; i++) pthread_join(others[i], NULL);
+    pthread_once(&looked_up, look_up);
+    if (threads < 2 || q.chunk >= count)
+        drain(&q);
+    else if (lent_threads)
+        lent_threads(drain_lent, &q, (unsigned)threads, 0);
+    else
+        drain_with_own_threads(&q, threads);
     return failed;
 }
 
