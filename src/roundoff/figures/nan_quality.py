@@ -14,6 +14,9 @@ from roundoff.figures.nan_skip import MODES, color_of
 
 MODE_MARKS = {"aggressive": "^", "conservative": "o"}
 MODE_COLORS = {"aggressive": style.RED, "conservative": style.BLUE}
+# Where thresholds are written: offset in points, its side, which of several points.
+LABELS = {"aggressive": ((0, 7), "left", 0), "conservative": ((6, -12), "left", -1)}
+NEAR = (60, 30)  # pixels: points that share one label
 
 
 def quality(
@@ -72,7 +75,6 @@ def _quality_panel(axes: Axes, subjects, column, scans, margin, logarithmic) -> 
             mec=MODE_COLORS[mode],
             ms=6,
         )
-    _name_thresholds(axes, subjects[subjects["scan"] == scans[0]], column, floor)
     if margin is not None:
         axes.axhspan(-margin, margin, color=style.GREEN, alpha=0.12, lw=0)
         axes.text(
@@ -87,21 +89,39 @@ def _quality_panel(axes: Axes, subjects, column, scans, margin, logarithmic) -> 
                 0.99, floor * 1.4, "below: none at all", size=7.5, color=style.MUTED,
                 transform=axes.get_yaxis_transform(), ha="right", va="bottom",
             )  # fmt: skip
-    axes.set_xlim(left=-0.02)
+    axes.set_xlim(-0.02, subjects["skip_macs"].max() + 0.1)
+    _name_thresholds(axes, subjects[subjects["scan"] == scans[0]], column, floor)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(axis="y")
 
 
 def _name_thresholds(axes: Axes, part: pd.DataFrame, column: str, floor) -> None:
     means = part.replace(np.inf, np.nan).groupby(["mode", "threshold"])
-    for (mode, threshold), row in means[["skip_macs", column]].mean().iterrows():
-        y = row[column] if row[column] else floor
-        if np.isfinite(y):
+    points = means[["skip_macs", column]].mean().reset_index()
+    points[column] = points[column].replace(0, floor)
+    _name_points(axes, points.dropna(), column)
+
+
+def _name_points(axes: Axes, points: pd.DataFrame, column: str) -> None:
+    """Write the threshold beside every point, once for points that nearly coincide."""
+    axes.autoscale_view()
+    for mode, part in points.groupby("mode"):
+        offset, side, end = LABELS[mode]
+        groups: list[list] = []
+        for row in part.sort_values("skip_macs").to_dict("records"):
+            at = axes.transData.transform((row["skip_macs"], row[column]))
+            if groups and np.all(np.abs(at - groups[-1][-1][0]) < NEAR):
+                groups[-1].append((at, row))
+            else:
+                groups.append([(at, row)])
+        for group in groups:
+            row = group[end][1]
             axes.annotate(
-                f"{threshold:g}",
-                (row["skip_macs"], y),
-                (7, 3),
+                ", ".join(f"{r['threshold']:g}" for _, r in group),
+                (row["skip_macs"], row[column]),
+                offset,
                 textcoords="offset points",
+                ha=side,
                 size=7.5,
                 color=MODE_COLORS[mode],
             )
@@ -175,7 +195,7 @@ def block_bits(
         for row, zone in enumerate(("brain", "background")):
             for column, mode in enumerate(MODES):
                 bottom = 0.92 / 7.0 + (1 - row) * (height + 0.4 / 7.0)
-                axes = figure.add_axes((0.06 + 0.44 * column, bottom, 0.41, height))
+                axes = figure.add_axes((0.06 + 0.42 * column, bottom, 0.385, height))
                 part = table[(table["zone"] == zone) & (table["job"] == mode)]
                 _profile(axes, part, names, thresholds)
                 axes.set_title(f"{zone}, {mode}", loc="left", size=9)
@@ -253,15 +273,8 @@ def _time_panel(axes: Axes, part: pd.DataFrame) -> None:
         axes.plot([row.skip_macs] * 2, [row.slowest, row.quickest], color=color, lw=0.9)
         axes.plot(row.skip_macs, row.speed_up, mark, color=color, ms=6)
         axes.plot(row.skip_macs, row.speed_up_dense, mark, mfc="none", mec=color, ms=6)
-        axes.annotate(
-            f"{row.threshold:g}",
-            (row.skip_macs, row.speed_up),
-            (6, 4),
-            textcoords="offset points",
-            size=7.5,
-            color=color,
-        )
     axes.set_ylim(0, max(2.5, rows["quickest"].max() * 1.1))
+    _name_points(axes, rows, "speed_up")
     axes.text(0.99, 0.02, "below 1: slower", transform=axes.transAxes, ha="right",
               size=8, color=style.MUTED)  # fmt: skip
     axes.set_xlabel("share of multiply-accumulates skipped")

@@ -135,6 +135,8 @@ def by_slice(
                     axes.set_ylabel("share skipped")
                 if row:
                     axes.set_xlabel("slice")
+                else:
+                    axes.set_xticklabels([])
         handles = [
             Line2D([], [], color=color_of(t, thresholds), label=f"T={t:g}")
             for t in thresholds

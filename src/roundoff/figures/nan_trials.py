@@ -123,6 +123,8 @@ def layers(
             axes.set_xlabel(column)
             if k == 0:
                 axes.set_ylabel("speed-up over channels last")
+            else:
+                axes.set_yticklabels([])
         kernels = {f"kernel {k}": c for k, c in KERNEL_COLORS.items()}
         _legend(figure, kernels)
 
