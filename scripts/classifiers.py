@@ -7,7 +7,7 @@ import pandas as pd
 
 from roundoff import aggregate
 from roundoff.atomic import write_text
-from roundoff.classifiers.report import published, summary
+from roundoff.classifiers.report import PUBLISHED_TIES, published, summary
 from roundoff.figures import classifiers as figures
 from roundoff.scripting import run
 
@@ -45,15 +45,16 @@ def draw(
         f"{int(mnist['images'].iloc[0])} test images in 5 folds"
     ]
     single = mnist[mnist["precision"] == "float32"]
-    base = single[single["rule"] == "eps1e-7"]
-    figures.thresholds(folder / "thresholds.png", base, published(), lines)
+    known = published()
+    base = single[single["rule"].isin(PUBLISHED_TIES)]
+    figures.thresholds(folder / "thresholds.png", base, known, lines)
     figures.tolerances(folder / "tolerances.png", single, lines)
     figures.precision(folder / "precision.png", mnist, lines)
     part = skipped[
         (skipped["network"] == "mnist") & (skipped["precision"] == "float32")
     ]
-    part = part[part["rule"] == "eps1e-7"]
-    figures.layers(folder / "layers.png", part, lines)
+    part = part[part["rule"] == PUBLISHED_TIES[0]]
+    figures.layers(folder / "layers.png", part, known, [*lines, "NaN filled by zero"])
 
 
 if __name__ == "__main__":
