@@ -8,7 +8,6 @@ evaluate: Dice of the three networks against references they never saw.
 import argparse
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 # One thread: the same order of sums, hence the same weights, on any number of cores.
@@ -57,31 +56,43 @@ def pool(args: argparse.Namespace) -> None:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train one view and write its weights and log."""
+    """Train one view, from `--state` on if it is there; write weights and log."""
+    from dataclasses import asdict
+
     import torch
 
+    from roundoff.models.checkpoints import load_tensors
     from roundoff.models.fastsurfer.views import VIEWS
-    from roundoff.training.segmentation.batches import Batches
-    from roundoff.training.segmentation.loop import Recipe, train
+    from roundoff.training.engine import fit
+    from roundoff.training.history import progress_bar, write_history
+    from roundoff.training.segmentation import task as segmentation
     from roundoff.training.segmentation.pool import open_pool
+    from roundoff.training.segmentation.slices import Slices
     from roundoff.training.segmentation.weights import save_weights
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
     images, labels = open_pool(args.pool)
-    batches = Batches(
-        images, labels, VIEWS[args.view], args.batch, args.window, seed=args.seed
+    slices = Slices(images, labels, VIEWS[args.view], args.window, seed=args.seed)
+    recipe = segmentation.Recipe(args.filters, args.filters_interpol)
+    task = segmentation.make_task(slices, recipe)
+    schedule = segmentation.make_schedule(
+        args.steps, args.learning_rate, args.batch, args.seed
     )
-    recipe = Recipe(
-        filters=args.filters,
-        filters_interpol=args.filters_interpol,
-        steps=args.steps,
-        learning_rate=args.learning_rate,
-        seed=args.seed,
-    )
-    network = train(batches, recipe, args.log, report, args.start_from)
-    stated = asdict(recipe) | {"batch": args.batch, "window": args.window}
+
+    def start(network: torch.nn.Module) -> None:
+        if args.start_from:
+            segmentation.copy_matching(network, load_tensors(args.start_from))
+
+    shown = {"report": progress_bar(args.steps), "start": start}
+    network, rows = fit(task, schedule, state=args.state, **shown)
+    if args.log:
+        write_history(args.log, rows)
+    stated = asdict(recipe) | asdict(schedule) | {"pixels": args.window}
+    network = network.to(memory_format=torch.contiguous_format)
     save_weights(network, args.view, args.output, stated)
+    if args.state:
+        args.state.unlink(missing_ok=True)
 
 
 def evaluate(args: argparse.Namespace) -> None:
@@ -153,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.add_argument("--view", choices=VIEW_NAMES, required=True)
     fit.add_argument("--start-from", type=Path, help="weights to start with")
     fit.add_argument("--log", type=Path, help="CSV of the losses")
+    fit.add_argument("--state", type=Path, help="checkpoint to write and go on from")
     fit.add_argument("--steps", type=int, default=3000, help="(%(default)s)")
     fit.add_argument("--learning-rate", type=float, default=8e-3, help="(%(default)s)")
     fit.add_argument("--batch", type=int, default=8, help="slices (%(default)s)")

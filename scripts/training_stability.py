@@ -15,6 +15,7 @@ def train_one(args: argparse.Namespace) -> None:
     import torch
 
     from roundoff.training.history import progress_bar
+    from roundoff.training.registration.probe import make_probe
     from roundoff.training.registration.setup import changed, make_task
     from roundoff.training.registration.sizes import get_size
     from roundoff.training.stability import save_traces, train_once
@@ -22,31 +23,20 @@ def train_one(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     size = changed(get_size(args.size), {"steps": args.steps, "seed": args.seed})
     task = make_task(size, args.label_maps, args.seed)
+    arm, probe = (args.arm, args.number), make_probe(task)
     show = progress_bar(args.steps)
-    arrays = train_once(task, size.schedule, args.arm, args.number, show)
+    arrays = train_once("synthmorph", task, size.schedule, *arm, probe, show)
     save_traces(args.output, arrays, args.arm)
 
 
 def gather(args: argparse.Namespace) -> None:
     """Write tables, figures and a summary."""
-    from roundoff import aggregate
-    from roundoff.atomic import write_text
-    from roundoff.figures import training as figures
-    from roundoff.training import stability
+    from roundoff.training.stability import load_arms
+    from roundoff.training.stability_report import Words, write_report
 
-    arms = stability.load_arms(args.runs)
-    losses = stability.loss_table(arms)
-    lost, points = stability.lost_table(losses), stability.point_table(arms)
-    folder = args.folder
-    for name, table in (("losses", losses), ("lost_bits", lost), ("points", points)):
-        aggregate.save_table(folder / f"{name}.tsv", table)
-    count = len(arms["control"].losses)
-    lines = [f"SynthMorph, size {args.size} · {count} trainings per arm"]
-    figures.loss_stability(folder / "loss.png", losses, lines)
-    figures.point_stability(folder / "points.png", points, lines)
-    published = [*lines, "grey: published, arXiv 2509.05238 (other networks and tasks)"]
-    figures.beside_published(folder / "published.png", points, published)
-    write_text(folder / "summary.md", stability.summary(arms, losses, lost, points))
+    title = "Stability of the training of SynthMorph"
+    words = Words(title, f"SynthMorph, size {args.size}", "the moved image")
+    write_report(load_arms(args.runs), words, args.folder)
 
 
 def _parser() -> argparse.ArgumentParser:

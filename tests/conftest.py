@@ -24,7 +24,6 @@ def _shared(part: str) -> Path:
 def seeded() -> None:
     """Start every test from the same draws, whichever ran before it."""
     torch.manual_seed(0)
-    np.random.seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,12 @@ from roundoff.data.sources import get_source, shipped_path
 from roundoff.models.checkpoints import load_metadata, load_tensors
 from roundoff.models.fastsurfer.pipeline import build
 from roundoff.models.fastsurfer.views import VIEWS
-from roundoff.training.segmentation.batches import Batches
+from roundoff.training.engine import fit
 from roundoff.training.segmentation.classes import (
     freesurfer_ids,
     load_classes,
     sagittal_expansion,
+    tissues,
 )
 from roundoff.training.segmentation.evaluation import (
     compare_freesurfer,
@@ -25,7 +27,6 @@ from roundoff.training.segmentation.evaluation import (
     mean_of_large,
     segment,
 )
-from roundoff.training.segmentation.loop import Recipe, copy_matching, train
 from roundoff.training.segmentation.losses import (
     class_weights,
     combined_loss,
@@ -35,10 +36,23 @@ from roundoff.training.segmentation.references import (
     read_aal_names,
     read_voxelmorph_scan,
 )
+from roundoff.training.segmentation.slices import Slices
+from roundoff.training.segmentation.task import (
+    Recipe,
+    copy_matching,
+    make_schedule,
+    make_task,
+)
 from roundoff.training.segmentation.weights import save_weights
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "train_demo.py"
-TINY = Recipe(filters=4, filters_interpol=4, steps=3, log_every=1, bfloat16=False)
+TINY = Recipe(filters=4, filters_interpol=4, bfloat16=False)
+
+
+def train(slices, steps=3, rate=8e-3, recipe=TINY, **options):
+    """A few steps of two slices each."""
+    task = make_task(slices, recipe)
+    return fit(task, make_schedule(steps, rate, 2, 0, window=10), **options)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +66,9 @@ def pool():
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_batches_hold_neighbouring_slices_of_a_view(pool, view):
-    batches = Batches(*pool, VIEWS[view], size=5, window=32)
-    images, labels = batches.draw(1)
+def test_slices_have_their_neighbours_as_channels(pool, view):
+    slices = Slices(*pool, VIEWS[view], window=32)
+    images, labels = make_task(slices, TINY).batch(range(5))
     assert images.shape == (5, 7, 32, 32)
     assert labels.shape == (5, 32, 32)
     assert 0 <= images.min() <= images.max() <= 1
@@ -69,12 +83,22 @@ def test_batches_hold_neighbouring_slices_of_a_view(pool, view):
                 assert (gain.max() - gain.min() < 1e-3) or one.max() * 8 >= 254
 
 
-def test_batches_are_functions_of_seed_and_step(pool):
-    one = Batches(*pool, VIEWS["coronal"], window=32, seed=1)
+def test_slices_are_functions_of_seed_and_number(pool):
+    one = Slices(*pool, VIEWS["coronal"], window=32, seed=1)
     assert torch.equal(one.draw(4)[0], one.draw(4)[0])
     assert not torch.equal(one.draw(4)[0], one.draw(5)[0])
-    other = Batches(*pool, VIEWS["coronal"], window=32, seed=2)
+    other = make_task(one, TINY).reseeded(2).slices
     assert not torch.equal(one.draw(4)[0], other.draw(4)[0])
+
+
+def test_labels_are_learnt_as_the_classes_of_a_table(pool):
+    table = tissues()
+    assert len(table) == len(load_classes())
+    assert set(table) == set(range(7))
+    slices = Slices(*pool, VIEWS["coronal"], window=32)
+    merged = replace(slices, classes=tuple(table))
+    assert torch.equal(merged.draw(3)[1], torch.tensor(table)[slices.draw(3)[1]])
+    assert make_task(merged, TINY).network().classifier.conv.out_channels == 7
 
 
 def test_loss_is_least_where_the_labels_are(pool):
@@ -95,33 +119,52 @@ def test_rare_classes_weigh_more():
     assert torch.isclose((weights * frequency).sum(), torch.tensor(1.0))
 
 
-def test_three_steps_change_the_network_repeatably(pool, tmp_path):
-    batches = Batches(*pool, VIEWS["axial"], size=4, window=32)
-    one = train(batches, TINY, tmp_path / "log.csv")
-    two = train(batches, TINY)
+def test_three_steps_change_the_network_repeatably(pool):
+    slices = Slices(*pool, VIEWS["axial"], window=32)
+    one, rows = train(slices)
+    two, _ = train(slices)
     for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    rows = (tmp_path / "log.csv").read_text().splitlines()
-    assert rows[0] == "step,loss,learning_rate,seconds"
-    assert len(rows) == 4
+    assert [row["step"] for row in rows] == [3]
     assert not one.training
 
 
+def test_a_resumed_training_ends_with_the_same_weights(pool, tmp_path):
+    """Batch norm's running statistics and channels-last moments come back whole."""
+    slices = Slices(*pool, VIEWS["axial"], window=32)
+    task, schedule = make_task(slices, TINY), make_schedule(4, 8e-3, 2, 0, window=4)
+    schedule = replace(schedule, save_every=2)
+    whole, _ = fit(task, schedule)
+
+    class KilledError(Exception):
+        pass
+
+    def watch(step, network, measures):
+        if step == 2:
+            raise KilledError
+
+    state = tmp_path / "state.safetensors"
+    with pytest.raises(KilledError):
+        fit(task, schedule, state=state, watch=watch)
+    resumed, _ = fit(task, schedule, state=state)
+    for a, b in zip(
+        whole.state_dict().values(), resumed.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
 def test_training_lowers_the_loss(pool):
-    batches = Batches(*pool, VIEWS["axial"], size=8, window=32)
-    seen = []
-    recipe = Recipe(4, 4, steps=40, learning_rate=0.02, log_every=10, bfloat16=False)
-    train(batches, recipe, report=seen.append)
-    first, last = (float(text.split("loss ")[1].split(",")[0]) for text in seen[::3])
-    assert last < 0.9 * first
+    slices = Slices(*pool, VIEWS["axial"], window=32)
+    _, rows = train(slices, steps=60, rate=0.02)
+    assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
 
 
 def test_saved_weights_say_what_they_are_and_load(pool, tmp_path):
     paths = {}
     for view in VIEWS:
-        batches = Batches(*pool, VIEWS[view], size=4, window=32)
+        network, _ = train(Slices(*pool, VIEWS[view], window=32))
         paths[view] = tmp_path / f"{view}.safetensors"
-        save_weights(train(batches, TINY), view, paths[view], {"steps": 3})
+        save_weights(network, view, paths[view], {"steps": 3})
     stated = load_metadata(paths["sagittal"])
     assert json.loads(stated["sagittal_expansion"]) == sagittal_expansion()
     assert json.loads(stated["classes"]) == freesurfer_ids()
@@ -131,8 +174,8 @@ def test_saved_weights_say_what_they_are_and_load(pool, tmp_path):
 
 
 def test_starting_from_another_view_takes_all_but_the_classifier(pool):
-    coronal = train(Batches(*pool, VIEWS["coronal"], size=4, window=32), TINY)
-    sagittal = train(Batches(*pool, VIEWS["sagittal"], size=4, window=32), TINY)
+    coronal, _ = train(Slices(*pool, VIEWS["coronal"], window=32))
+    sagittal, _ = train(Slices(*pool, VIEWS["sagittal"], window=32))
     copied = copy_matching(sagittal, coronal.state_dict())
     assert copied == len(sagittal.state_dict()) - 2
     assert torch.equal(sagittal.inp_block.conv0.weight, coronal.inp_block.conv0.weight)

@@ -8,6 +8,7 @@ import pytest
 from roundoff.errors import RoundoffError
 from roundoff.figures import training as figures
 from roundoff.training import stability
+from roundoff.training.registration.probe import make_probe
 from roundoff.training.registration.setup import make_task
 from roundoff.training.registration.sizes import TINY
 
@@ -17,11 +18,12 @@ def arms(tmp_path_factory):
     """Two trainings of four steps per arm, saved and read again."""
     folder = tmp_path_factory.mktemp("stability")
     task = make_task(TINY, [], seed=1)
-    schedule = replace(TINY.schedule, steps=4)
+    schedule, probe = replace(TINY.schedule, steps=4), make_probe(task)
     paths = []
     for arm in stability.ARMS:
         for number in range(2):
-            arrays = stability.train_once(task, schedule, arm, number, lambda row: None)
+            which = "synthmorph", task, schedule, arm, number
+            arrays = stability.train_once(*which, probe)
             paths.append(folder / f"{arm}_{number}.safetensors")
             stability.save_traces(paths[-1], arrays, arm)
     return stability.load_arms(paths)
@@ -59,11 +61,13 @@ def test_tables(arms):
 def test_summary_says_whether_the_study_is_valid(arms):
     losses = stability.loss_table(arms)
     tables = losses, stability.lost_table(losses), stability.point_table(arms)
-    assert "Control trainings are bit-identical." in stability.summary(arms, *tables)
+    words = "Title", "the moved image"
+    page = stability.summary(*words, arms, *tables)
+    assert "Control trainings are bit-identical." in page
     broken = arms | {"control": arms["seeds"]}
     losses = stability.loss_table(broken)
     tables = losses, stability.lost_table(losses), stability.point_table(broken)
-    assert "NOT identical" in stability.summary(broken, *tables)
+    assert "NOT identical" in stability.summary(*words, broken, *tables)
 
 
 def test_a_bit_is_lost_for_good():
@@ -79,7 +83,7 @@ def test_a_bit_is_lost_for_good():
 def test_pictures_are_drawn(arms, tmp_path):
     losses, points = stability.loss_table(arms), stability.point_table(arms)
     figures.loss_stability(tmp_path / "loss.png", losses, ["a line"])
-    figures.point_stability(tmp_path / "points.png", points, ["a line"])
+    figures.point_stability(tmp_path / "points.png", points, "outputs", ["a line"])
     figures.beside_published(tmp_path / "published.png", points, ["a line"])
     rows = [{"step": 1, "loss": 1.0, "dice": 0.5, "dice_before": 0.4}] * 3
     figures.loss_curve(tmp_path / "curve.png", rows, "Training", ["a line"])
@@ -88,7 +92,8 @@ def test_pictures_are_drawn(arms, tmp_path):
 
 def test_unknown_and_missing_arms_are_refused(tmp_path):
     task = make_task(TINY, [], seed=1)
+    arm = "other", 0
     with pytest.raises(RoundoffError, match="arm is 'other'"):
-        stability.train_once(task, TINY.schedule, "other", 0, lambda row: None)
+        stability.train_once("x", task, TINY.schedule, *arm, make_probe(task))
     with pytest.raises(RoundoffError, match="arm control has 0 runs"):
         stability.load_arms([])

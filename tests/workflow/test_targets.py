@@ -25,7 +25,7 @@ def test_missing_published_tables_say_where_they_come_from(study):
     [
         "embeddings", "train_demo", "train_demo_more", "relu_zero", "agreement", "plan",
         "nan_sweep", "time_trials", "poolers", "poolers_published", "classifiers",
-        "train_synthmorph", "training_stability",
+        "train_synthmorph", "training_stability", "segmentation_stability",
     ],
 )  # fmt: skip
 def test_other_targets_are_planned(study, target):

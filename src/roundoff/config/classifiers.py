@@ -19,7 +19,7 @@ class Classifiers(Section):
     """How much of the study of classifiers is computed."""
 
     size: Literal["demo", "published"] = "demo"
-    epochs: int = Field(4, ge=1, description="of the training on MNIST")
+    epochs: int = Field(6, ge=1, description="of the training on MNIST")
     xception: XceptionFiles | None = None
 
     @property

@@ -274,7 +274,8 @@ class Config(Section):
     training: Training = Field(
         default_factory=Training,
         description=(
-            "Targets `train_synthmorph` and `training_stability` (docs/training.md).\n"
+            "Targets `train_synthmorph`, `training_stability` and (`segmentation`)\n"
+            "`segmentation_stability` (docs/training.md).\n"
             "size: tiny, demo, half (2 mm) or published (1 mm, 256 features);\n"
             "processes: of torchrun; memory: plain or checkpoint. Left out, the rest\n"
             "is the size's own. No label_maps: random shapes."

@@ -1,10 +1,11 @@
-"""Settings of the targets `train_synthmorph` and `training_stability`."""
+"""Settings of `train_synthmorph`, `training_stability`, `segmentation_stability`."""
 
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from roundoff.config.section import Section
+from roundoff.data.sources import get_source
 
 
 class Stability(Section):
@@ -13,6 +14,30 @@ class Stability(Section):
     size: Literal["tiny", "demo", "half", "published"] = "tiny"
     seeds: int = Field(3, ge=2, le=100, description="trainings per arm")
     steps: int = Field(50, ge=2)
+
+
+class SegmentationStability(Section):
+    """How many trainings of the demo segmentation are compared."""
+
+    seeds: int = Field(3, ge=2, le=100, description="trainings per arm")
+    steps: int = Field(80, ge=2)
+    training: list[str] = Field(
+        ["bold5000_csi1", "bold5000_csi3"], min_length=1, description="embedded scans"
+    )
+    unseen: list[str] = Field(["bold5000_csi2"], min_length=1)
+
+    @model_validator(mode="after")
+    def _scans_are_known_and_unseen(self) -> "SegmentationStability":
+        for field in ("training", "unseen"):
+            for name in getattr(self, field):
+                get_source(name, f"training.segmentation.{field}")
+        both = set(self.training) & set(self.unseen)
+        if both:
+            raise ValueError(
+                f"training.segmentation: {min(both)} is among `training` and `unseen`; "
+                "take it out of one"
+            )
+        return self
 
 
 class Training(Section):
@@ -26,6 +51,7 @@ class Training(Section):
     memory: Literal["plain", "checkpoint"] | None = None
     processes: int = Field(1, ge=1, le=512)
     stability: Stability = Field(default_factory=Stability)
+    segmentation: SegmentationStability = Field(default_factory=SegmentationStability)
 
     @model_validator(mode="after")
     def _batch_is_shared_evenly(self) -> "Training":

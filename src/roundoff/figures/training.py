@@ -108,35 +108,35 @@ def loss_stability(path: Path, losses: pd.DataFrame, lines: list[str]) -> None:
             axes.grid(axis="y")
 
 
-def point_stability(path: Path, points: pd.DataFrame, lines: list[str]) -> None:
-    """Draw bits of weights and of the moved image, and min Dice, along a training."""
+def point_stability(
+    path: Path, points: pd.DataFrame, outputs: str, lines: list[str]
+) -> None:
+    """Draw bits of weights and of outputs, min Dice and Dice, along a training.
+
+    `outputs`: what the outputs are called.
+    """
     panels = (
         ("weight_bits", "bits of the weights", (0, 24)),
-        ("moved_bits", "bits of the moved image", (0, 24)),
-        ("min_dice", "min Dice of moved labels", None),
+        ("output_bits", f"bits of {outputs}", (0, 24)),
+        ("min_dice", "min Dice between trainings", None),
+        ("dice", "Dice with the truth", None),
     )
-    with style.picture(path, 9.6, 3.7) as figure:
+    with style.picture(path, 12.4, 3.9) as figure:
         title = "What the resulting networks have in common"
         top = style.heading(figure, title, lines)
         for index, (column, words, limits) in enumerate(panels):
-            box = (0.06 + 0.325 * index, 0.15, 0.25, 0.8 - (top + 0.1) / 3.7)
+            box = (0.05 + 0.245 * index, 0.22, 0.19, 0.74 - (top + 0.1) / 3.9)
             axes = figure.add_axes(box)
             for arm, part in points.groupby("arm", sort=False):
-                axes.plot(
-                    part["step"],
-                    part[column],
-                    color=COLORS[arm],
-                    marker="o",
-                    ms=3,
-                    label=NAMES[arm],
-                )
+                look = {"color": COLORS[arm], "marker": "o", "ms": 3}
+                axes.plot(part["step"], part[column], label=NAMES[arm], **look)
             axes.set_ylabel(words)
             axes.set_xlabel("step")
             axes.grid(axis="y")
             if limits:
                 axes.set_ylim(*limits)
-            if index == 0:
-                axes.legend(loc="best")
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="lower center", ncols=3)
 
 
 def beside_published(path: Path, points: pd.DataFrame, lines: list[str]) -> None:

@@ -5,10 +5,12 @@ every operation of forward, backward and update; `seeds`: other initial weights 
 other samples, as in arXiv 2509.05238.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -16,80 +18,115 @@ import torch
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from torch import nn
 
 from roundoff.atomic import atomic_path
 from roundoff.errors import RoundoffError
-from roundoff.models.synthmorph.network import Registration
 from roundoff.rounding import RandomRounding
 from roundoff.seeds import derive_seed
-from roundoff.training.engine import Schedule, fit
-from roundoff.training.registration.pairs import Pairs
-from roundoff.training.registration.quality import placed_pair, register
-from roundoff.training.registration.setup import UNSEEN
-from roundoff.training.registration.task import RegistrationTask
+from roundoff.training.engine import Schedule, Task, fit
 from roundoff.uncertainty.dice import PairwiseDice
 from roundoff.uncertainty.significant_bits import State, bits_of_slab
 
 ARMS = ("control", "rounding", "seeds")
-POINTS = 10  # moments along a training at which weights and moved image are kept
-TEST_PAIR = 0  # number of the unseen pair all networks register
+POINTS = 10  # moments along a training at which weights and outputs are kept
 BITS = range(23, 0, -1)
+
+
+class Repeatable(Task, Protocol):
+    """A task that can be had with other samples."""
+
+    def reseeded(self, seed: int) -> Self:
+        """The same task, its samples drawn from another seed."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a network makes of what it never saw, in plain arithmetic: `outputs` (V,)
+    float32, `labels` (W,) uint8, their mean Dice with the truth."""
+
+    outputs: NDArray
+    labels: NDArray
+    dice: float
+
+
+Probe = Callable[[nn.Module], Seen]
 
 
 @dataclass(frozen=True)
 class Traces:
     """Runs of one arm: losses (N, steps) float32; at the kept steps (K,) weights
-    (N, K, W) and moved images (N, K, V) float32 and moved labels (N, K, V) uint8."""
+    (N, K, W) and outputs (N, K, V) float32, labels (N, K, L) uint8, dice (N, K)."""
 
     steps: NDArray
     losses: NDArray
     weights: NDArray
-    moved: NDArray
+    outputs: NDArray
     labels: NDArray
+    dice: NDArray
 
 
 def train_once(
-    task: RegistrationTask, schedule: Schedule, arm: str, number: int, report
+    name: str,
+    task: Repeatable,
+    schedule: Schedule,
+    arm: str,
+    number: int,
+    probe: Probe,
+    report: Callable[[dict], None] = lambda row: None,
+    start: Callable[[nn.Module], None] = lambda network: None,
 ) -> dict[str, NDArray]:
-    """Training `number` (from 0) of an arm, as arrays of `Traces` without N."""
+    """Training `number` (from 0) of an arm, as arrays of `Traces` without N.
+
+    `name`: of the network; random rounding draws other numbers for another name.
+    `start`: changes the initial network, as in `fit`.
+    """
     if arm not in ARMS:
         raise RoundoffError(f"arm is {arm!r}, expected one of {', '.join(ARMS)}")
-    test = replace(task.pairs, seed=UNSEEN)
     if arm == "seeds":
-        seed = schedule.seed + number
-        task = replace(task, pairs=replace(task.pairs, seed=seed))
-        schedule = replace(schedule, seed=seed)
+        task = task.reseeded(schedule.seed + number)
+        schedule = replace(schedule, seed=schedule.seed + number)
     every = max(1, schedule.steps // POINTS)
     losses, kept = [], []
 
     def watch(step, network, measures) -> None:
         losses.append(measures["loss"])
         if (step + 1) % every == 0 or step + 1 == schedule.steps:
-            kept.append((step + 1, *snapshot(network, test, task.recipe.int_steps)))
+            kept.append((step + 1, flat_weights(network), probed(probe, network)))
 
     def arithmetic(step):
         if arm != "rounding":
             return nullcontext()
-        seed = derive_seed(schedule.seed, "training", "synthmorph", arm, number + 1)
+        seed = derive_seed(schedule.seed, "training", name, arm, number + 1)
         return RandomRounding(seed=seed, sample=step)
 
-    fit(task, schedule, report=report, watch=watch, arithmetic=arithmetic)
-    steps, weights, moved, labels = zip(*kept, strict=True)
+    hooks = {"report": report, "watch": watch, "start": start}
+    fit(task, schedule, arithmetic=arithmetic, **hooks)
+    steps, weights, seen = zip(*kept, strict=True)
     return {
         "losses": np.array(losses, np.float32),
         "steps": np.array(steps, np.int64),
         "weights": np.stack(weights),
-        "moved": np.stack(moved),
-        "labels": np.stack(labels),
+        "outputs": np.stack([s.outputs for s in seen]),
+        "labels": np.stack([s.labels for s in seen]),
+        "dice": np.array([s.dice for s in seen], np.float32),
     }
 
 
-def snapshot(network, pairs: Pairs, int_steps: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Flat weights, and what the network makes of the test pair (plain arithmetic)."""
-    weights = torch.cat([p.detach().flatten() for p in network.parameters()])
-    heads = placed_pair(pairs.draw(TEST_PAIR), "test")
-    moved = register(Registration(network, int_steps=int_steps), *heads).moved
-    return weights.numpy().copy(), moved.image.ravel(), moved.labels.ravel()
+def flat_weights(network: nn.Module) -> NDArray:
+    """All weights as one vector (W,) float32."""
+    parts = [p.detach().contiguous().flatten() for p in network.parameters()]
+    return torch.cat(parts).numpy().copy()
+
+
+def probed(probe: Probe, network: nn.Module) -> Seen:
+    """What the network makes of the unseen, without a trace in its training."""
+    network.eval()
+    try:
+        with torch.inference_mode():
+            return probe(network)
+    finally:
+        network.train()
 
 
 def save_traces(path: Path, arrays: dict[str, NDArray], arm: str) -> None:
@@ -159,20 +196,22 @@ def lost_table(losses: pd.DataFrame) -> pd.DataFrame:
 
 
 def point_table(arms: dict[str, Traces]) -> pd.DataFrame:
-    """Per arm and kept step: bits of weights and of the moved image, min Dice."""
+    """Per arm and kept step: bits of weights and of outputs, min Dice of the labels of
+    any two runs, and their mean Dice with the truth."""
     rows = []
     for arm, traces in arms.items():
         for k, step in enumerate(traces.steps):
             weights, same = mean_bits(traces.weights[:, k])
-            moved, _ = mean_bits(traces.moved[:, k])
+            outputs, _ = mean_bits(traces.outputs[:, k])
             rows.append(
                 {
                     "arm": arm,
                     "step": int(step),
                     "weight_bits": weights,
                     "weights_identical": same,
-                    "moved_bits": moved,
+                    "output_bits": outputs,
                     "min_dice": min_dice(traces.labels[:, k]),
+                    "dice": float(traces.dice[:, k].mean()),
                 }
             )
     return pd.DataFrame(rows)
@@ -192,30 +231,34 @@ def largest_difference(weights: NDArray) -> float:
 
 
 def summary(
+    title: str,
+    outputs: str,
     arms: dict[str, Traces],
     losses: pd.DataFrame,
     lost: pd.DataFrame,
     points: pd.DataFrame,
 ) -> str:
-    """The findings in Markdown."""
+    """The findings in Markdown; `outputs`: what the outputs are called."""
     count, steps = arms["control"].losses.shape
     exact = largest_difference(arms["control"].weights[:, -1]) == 0
     same = losses.query("arm == 'control'")["identical"].all()
     words = "bit-identical" if exact and same else "NOT identical: the study is invalid"
     lines = [
-        "# Stability of the training of SynthMorph",
+        f"# {title}",
         "",
         f"{count} trainings of {steps} steps per arm. Control trainings are {words}.",
         "",
-        "| arm | bits of the last loss | bits of the weights | bits of the moved image "
-        "| min Dice | largest difference of a weight |",
-        "|---|---|---|---|---|---|",
+        f"| arm | bits of the last loss | bits of the weights | bits of {outputs} "
+        "| min Dice between runs | Dice with the truth "
+        "| largest difference of a weight |",
+        "|---" * 7 + "|",
     ]
     for arm, traces in arms.items():
         loss = losses.query("arm == @arm").iloc[-1]
         last = points.query("arm == @arm").iloc[-1]
         cells = [f"{loss['bits']:.0f}", f"{last['weight_bits']:.1f}"]
-        cells += [f"{last['moved_bits']:.1f}", f"{last['min_dice']:.4f}"]
+        cells += [f"{last['output_bits']:.1f}", f"{last['min_dice']:.4f}"]
+        cells += [f"{last['dice']:.3f}"]
         cells += [f"{largest_difference(traces.weights[:, -1]):.2g}"]
         lines.append(f"| {arm} | {' | '.join(cells)} |")
     lines += ["", "Step from which on the loss has fewer bits than:", ""]

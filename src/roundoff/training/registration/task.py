@@ -1,7 +1,7 @@
 """Registration as a task of the training loop: network, samples, objective."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -88,6 +88,10 @@ class RegistrationTask:
     def batch(self, numbers: Sequence[int]) -> Batch:
         """Pairs of these numbers."""
         return collate([self.pairs.draw(n) for n in numbers], self.structures)
+
+    def reseeded(self, seed: int) -> "RegistrationTask":
+        """The same task on other pairs."""
+        return replace(self, pairs=replace(self.pairs, seed=seed))
 
     @property
     def structures(self) -> int:

@@ -12,6 +12,22 @@ TABLE = "demo_aseg.tsv"
 # ventricle; callosum, hypointensities, vessels and unsegmented WM are white matter.
 _MERGED = {5: 4, 31: 4, 44: 43, 63: 43, 72: 24, 85: 0, 77: 2, 80: 0}
 _MERGED |= {30: 2, 62: 41, 5001: 2, 5002: 41}
+_TISSUES = {
+    "white matter": ("Cerebral-White-Matter",),
+    "cortex": ("Cerebral-Cortex",),
+    "fluid": ("Lateral-Ventricle", "3rd-Ventricle", "4th-Ventricle", "CSF"),
+    "deep grey matter": (
+        *("Thalamus", "Caudate", "Putamen", "Pallidum", "Accumbens-area"),
+        *("Hippocampus", "Amygdala", "VentralDC"),
+    ),
+    "cerebellum": ("Cerebellum-White-Matter", "Cerebellum-Cortex"),
+    "brain stem": ("Brain-Stem",),
+}
+# Of the background and the tissues, 0-255.
+TISSUE_COLOURS = [
+    *[(0, 0, 0), (245, 245, 245), (205, 62, 78), (120, 18, 134)],
+    *[(236, 176, 31), (230, 148, 34), (119, 159, 176)],
+]
 CALLOSUM = (251, 252, 253, 254, 255)
 
 
@@ -50,6 +66,13 @@ def freesurfer_ids() -> list[int]:
 def sagittal_expansion() -> list[int]:
     """For each class, the class of the sagittal network (which knows no sides)."""
     return [c.sagittal_index for c in load_classes()]
+
+
+def tissues() -> list[int]:
+    """For each class, its tissue: a task small enough for a few hundred steps."""
+    names = [("Background",), *_TISSUES.values()]
+    of = {name: index for index, group in enumerate(names) for name in group}
+    return [of[c.structure] for c in load_classes()]
 
 
 @cache
