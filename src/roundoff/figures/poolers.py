@@ -37,6 +37,12 @@ def label(pooler: str) -> str:
     return pooler.replace("_", " ").replace("tdgs", "TDGS").replace("s3", "S3")
 
 
+def _datasets(table: pd.DataFrame) -> list[str]:
+    """Data sets of a table, the known ones first and in one order everywhere."""
+    found = list(dict.fromkeys(table["dataset"]))
+    return sorted(found, key=lambda n: list(NAMES).index(n) if n in NAMES else 99)
+
+
 @contextmanager
 def _panels(path, title, lines, names, height, width=10.5, sharey=False, bottom=0.16):
     """A picture with one panel per data set: yields the figure and the panels."""
@@ -49,7 +55,7 @@ def _named_axes(figure, title, lines, names, height, sharey, bottom):
     top = style.heading(figure, title, list(lines))
     axes = figure.subplots(1, len(names), squeeze=False, sharey=sharey)[0]
     figure.subplots_adjust(
-        left=0.13 if sharey else 0.07,
+        left=0.13 if sharey else 0.075,
         right=0.985,
         bottom=bottom,
         top=1 - (top + 0.3) / height,
@@ -62,9 +68,12 @@ def _named_axes(figure, title, lines, names, height, sharey, bottom):
 
 def accuracy(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
     """Test accuracy per pooler: every training's range, published beside."""
-    names = list(dict.fromkeys(table["dataset"]))
+    names = _datasets(table)
     title = "Test accuracy with each pooler"
-    with _panels(path, title, lines, names, 4.4, sharey=True) as (_, axes):
+    with _panels(path, title, lines, names, 4.6, sharey=True, bottom=0.23) as (
+        figure,
+        axes,
+    ):
         for panel, name in zip(axes, names, strict=True):
             part = table[table["dataset"] == name].reset_index(drop=True)
             y = np.arange(len(part))[::-1]
@@ -82,12 +91,13 @@ def accuracy(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> Non
             panel.set_xlabel("test accuracy (%)")
             panel.margins(x=0.08)
             panel.grid(axis="x", color="#eeeeee")
-        axes[0].legend(loc="lower left", fontsize=7, frameon=False)
+        handles, words = axes[0].get_legend_handles_labels()
+        figure.legend(handles, words, loc="lower center", ncols=2, fontsize=8)
 
 
 def curves(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
     """Training loss by epoch, mean over the trainings of each point."""
-    names = list(dict.fromkeys(table["dataset"]))
+    names = _datasets(table)
     with _panels(path, "Training loss by epoch", lines, names, 4.2, bottom=0.25) as (
         figure,
         axes,
@@ -100,10 +110,11 @@ def curves(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
                     values = mean[pooler]
                     panel.plot(
                         values.index, values, color=COLORS[pooler], marker="o", ms=3,
-                        label=label(pooler),
+                        label=label(pooler), ls="--" if "softmax" in pooler else "-",
                     )  # fmt: skip
             panel.set_xlabel("epoch")
-            panel.set_yscale("log")
+            panel.set_ylim(bottom=0)
+            panel.grid(axis="y")
             panel.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("training loss")
         handles, words = axes[0].get_legend_handles_labels()
@@ -112,7 +123,7 @@ def curves(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
 
 def stability(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
     """Significant bits of each quantity per pooler."""
-    names = list(dict.fromkeys(table["dataset"]))
+    names = _datasets(table)
     title = "Significant bits under random rounding"
     with _panels(path, title, lines, names, 4.8, sharey=True, bottom=0.22) as (
         figure,
@@ -142,7 +153,7 @@ def stability(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> No
 
 def ties(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
     """Windows whose maximum changes place between samples, and windows with ties."""
-    names = list(dict.fromkeys(table["dataset"]))
+    names = _datasets(table)
     title = "Does the place of a window's maximum survive rounding?"
     with _panels(path, title, lines, names, 4.6, sharey=True, bottom=0.23) as (
         figure,
@@ -170,7 +181,8 @@ def ties(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
                 )
             panel.set_yticks(y, [label(p) for p in poolers])
             panel.set_xscale("log")
-            panel.set_xlim(1e-3, 100)
+            panel.set_xlim(5e-3, 100)
+            panel.set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
             panel.set_xlabel("windows (%)")
         handles, words = axes[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="lower center", ncols=3, fontsize=8)
