@@ -109,6 +109,27 @@ def test_convolution_agrees_with_loops(level, case):
     np.testing.assert_array_equal(counts.int().numpy(), np.isnan(want).sum(1))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("fill", ["mean", "zero"])
+def test_half_precision_is_widened_and_rounded_once(dtype, fill, monkeypatch):
+    x, weight = torch.randn(1, 16, 24, 24), torch.randn(16, 16, 3, 3)
+    x[:, :, 4:20, 3:18] = torch.nan
+    x, weight, bias = x.to(dtype), weight.to(dtype), torch.randn(16).to(dtype)
+    taken = []
+    run = kernels.Plan.run
+    monkeypatch.setattr(
+        kernels.Plan, "run", lambda *a, **k: taken.append(1) or run(*a, **k)
+    )
+    where = {"padding": 1, "threshold": 0.5, "fill": fill}
+    found = rn.nan_conv2d(x, weight, bias, **where)
+    assert taken
+    assert found.dtype == dtype
+    wide = rn.nan_conv2d(x.float(), weight.float(), bias.float(), **where)
+    assert torch.equal(found.isnan(), wide.isnan())
+    known = ~found.isnan()
+    assert torch.equal(found[known], wide[known].to(dtype))
+
+
 @FEW
 @given(layers())
 def test_maximum_with_another_tensor_is_fused(level, case):

@@ -107,11 +107,13 @@ rule demo_network:
     params:
         schedule=lambda w: DEMO_SCHEDULES[w.stage],
         start=lambda w, input: f"--start-from {input.start}" if input.start else "",
+        # Not an output: Snakemake would delete it when the job is killed.
+        state=lambda w, output: f"{output.weights}.state",
     message:
         "Demo weights: training the {wildcards.view} network ({wildcards.stage} stage)"
     shell:
         'python "$SCRIPTS"/train_demo.py train --view {wildcards.view}'
-        " --pool {input.pool:q} {params.schedule} {params.start}"
+        " --pool {input.pool:q} {params.schedule} {params.start} --state {params.state:q}"
         " --log {output.losses:q} --output {output.weights:q} 2> {log:q}"
 
 

@@ -122,14 +122,19 @@ def _without(reason: str) -> None:
     )
 
 
+def unobserved() -> bool:
+    """Whether no dispatch mode listens to PyTorch's operators."""
+    return torch._C._len_torch_dispatch_stack() == 0
+
+
 def usable(x: Tensor) -> bool:
     """Whether the kernels can take this tensor.
 
-    Under a dispatch mode they step aside: random rounding and whatever else listens to
-    PyTorch's operators would see nothing of their arithmetic.
+    Under a dispatch mode they step aside: random rounding and whatever else listens
+    would see nothing of their arithmetic.
     """
     return (
-        torch._C._len_torch_dispatch_stack() == 0
+        unobserved()
         and x.device.type == "cpu"
         and x.dtype == torch.float32
         and 0 < x.shape[1] <= MOST_CHANNELS

@@ -6,6 +6,7 @@ from torch import Tensor
 from roundoff.nan import kernels
 from roundoff.nan.skips import ConvShape
 
+HALF = (torch.float16, torch.bfloat16)
 MOST_WEIGHT = 1 << 20  # elements: beyond that weights stream from memory for each tile
 
 
@@ -48,7 +49,14 @@ def skip_windows(
     threshold: float,
     fill: str,
 ) -> Tensor | None:
-    """The NaN convolution with skipped windows; None where another way is better."""
+    """The NaN convolution with skipped windows; None where another way is better.
+
+    Half precision is widened to float32 and the result rounded once, at the end.
+    """
+    if x.dtype in HALF and weight.dtype == x.dtype and kernels.unobserved():
+        wide = x.float(), weight.float(), None if bias is None else bias.float()
+        made = skip_windows(*wide, shape, threshold, fill)
+        return None if made is None else made.to(x.dtype)
     needs = bias is not None and bias.requires_grad and torch.is_grad_enabled()
     if needs or not shape.symmetric or not takes(x, weight, shape.groups):
         return None
