@@ -11,10 +11,14 @@ from roundoff.scripting import run
 def main() -> None:
     """Parse the command line and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("sidecars", nargs="+", type=Path, help="of conformed scans")
+    words = "sidecar of a conformed scan, with {subject} for the subject"
+    parser.add_argument("--pattern", required=True, help=words)
+    # Names, not paths: a command line of thousands of paths would be too long.
+    parser.add_argument("--subjects", nargs="+", required=True)
     parser.add_argument("--output", required=True, type=Path)
     args = parser.parse_args()
-    save_table(args.output, inputs_table(args.sidecars))
+    sidecars = [Path(args.pattern.format(subject=s)) for s in args.subjects]
+    save_table(args.output, inputs_table(sidecars))
 
 
 if __name__ == "__main__":

@@ -125,6 +125,16 @@ def test_files_and_settings_of_the_study(monkeypatch):
     assert study.results() == []
 
 
+def test_verrou_of_an_image_is_not_looked_for_on_the_host(monkeypatch):
+    def nowhere(*place):
+        raise RoundoffError("not here")
+
+    monkeypatch.setattr("roundoff.agreement.study.find_valgrind", nowhere)
+    config = Config(agreement={"models": ["deepbrain"]})
+    assert AgreementStudy(config, "01").missing() == "not here"
+    assert AgreementStudy(config, "01", "docker").missing() == ""
+
+
 def test_an_unknown_model_is_named():
     with pytest.raises(RoundoffError, match=r"agreement\.models: .*Did you mean"):
         AgreementStudy(Config(agreement={"models": ["deepbrian"]}), "01")

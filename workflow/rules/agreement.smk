@@ -2,7 +2,7 @@
 
 from roundoff.agreement.study import AgreementStudy
 
-AGREEMENT = AgreementStudy(CONFIG, next(iter(SUBJECTS)))
+AGREEMENT = AgreementStudy(CONFIG, next(iter(SUBJECTS)), RUNTIME.runtime)
 GRIDS.update({layout.grid_label(m.grid): m.grid for m in AGREEMENT.models.values()})
 
 

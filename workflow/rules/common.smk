@@ -377,11 +377,15 @@ def study_arguments(wildcards) -> str:
     )
 
 
+def conformed_sidecar(subject: str) -> str:
+    """One sidecar of a subject's conformed scan."""
+    image = layout.conformed(subject, next(iter(GRIDS.values())))
+    return image.removesuffix(".nii.gz") + ".json"
+
+
 def conformed_sidecars() -> list[str]:
     """One sidecar of each subject's conformed scan."""
-    grid = next(iter(GRIDS.values()))
-    images = (layout.conformed(subject, grid) for subject in SUBJECTS)
-    return [image.removesuffix(".nii.gz") + ".json" for image in images]
+    return [conformed_sidecar(subject) for subject in SUBJECTS]
 
 
 def status_arguments() -> str:

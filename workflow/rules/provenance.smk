@@ -14,10 +14,14 @@ rule inputs_manifest:
         "results/logs/inputs_manifest.log",
     benchmark:
         "results/benchmarks/inputs_manifest.tsv"
+    params:
+        pattern=lambda w: conformed_sidecar("{subject}"),
+        subjects=list(SUBJECTS),
     message:
         "Listing the scans with size and SHA-256"
     shell:
-        'python "$SCRIPTS"/inputs_manifest.py {input:q} --output {output:q} 2> {log:q}'
+        'python "$SCRIPTS"/inputs_manifest.py --pattern {params.pattern:q}'
+        " --subjects {params.subjects:q} --output {output:q} 2> {log:q}"
 
 
 rule provenance:

@@ -19,10 +19,13 @@ FOLDER = f"{RESULTS}/agreement"
 
 
 class AgreementStudy:
-    """The first subject, the models of `agreement`, both instruments, same slices."""
+    """The first subject, the models of `agreement`, both instruments, same slices.
 
-    def __init__(self, config: Config, subject: str) -> None:
-        self.config, self.subject = config, subject
+    `runtime`: where samples run; in a container its own Verrou serves.
+    """
+
+    def __init__(self, config: Config, subject: str, runtime: str = "host") -> None:
+        self.config, self.subject, self.runtime = config, subject, runtime
         self.models = {name: self._model(name) for name in config.agreement.models}
 
     def _model(self, name: str) -> ModelSpec:
@@ -33,6 +36,8 @@ class AgreementStudy:
 
     def missing(self) -> str:
         """Why there is no Verrou and how to get it; empty where there is one."""
+        if self.runtime != "host":
+            return ""  # an image without one says so when a sample starts
         verrou = self.config.verrou
         try:
             find_valgrind(verrou.valgrind, verrou.library)

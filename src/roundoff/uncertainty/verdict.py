@@ -23,9 +23,8 @@ def dice_verdict(
         return "No label was found in any sample: there is no Dice to judge."
     pairs = samples * (samples - 1) // 2
     p = supported_probability(samples, confidence)
-    basis = (
-        f"({pairs} pairs of N = {samples} samples, {percent(confidence)} confidence)"
-    )
+    count = "1 pair" if pairs == 1 else f"{pairs} pairs"
+    basis = f"({count} of N = {samples} samples, {percent(confidence)} confidence)"
     if worst.min() >= threshold:
         return f"Dice >= {threshold:g} in every region with p >= {p:.3f} {basis}."
     low = worst[worst < threshold]
