@@ -125,7 +125,7 @@ def rounding(
         _zero_bars(left, shares, order)
         _rounding_points(right, probabilities, order)
         figure.subplots_adjust(
-            left=0.08, right=0.985, bottom=0.14, top=1 - (top + 0.35) / 4.4, wspace=0.2
+            left=0.08, right=0.985, bottom=0.17, top=1 - (top + 0.35) / 4.4, wspace=0.2
         )
 
 
@@ -161,7 +161,7 @@ def _rounding_points(axes: Axes, table: pd.DataFrame, order: list[str]) -> None:
             color=color, marker=marker, ls="", capsize=3, label=f"{words} rounding",
         )  # fmt: skip
     images = table.drop_duplicates("precision").set_index("precision")["images"]
-    names = [f"{p}\n{images[p]:,} images" for p in order]
+    names = [f"{p}\n{images[p]:,}\nimages" for p in order]
     axes.set_xticks(range(len(order)), names)
     axes.set_xlim(-0.5, len(order) - 0.5)
     axes.set_ylim(-0.03, 1.05)
@@ -211,7 +211,7 @@ def _distances(axes: Axes, part: pd.DataFrame) -> None:
     axes.set_yscale("log")
     axes.grid(axis="y")
     words = _sameness(part)
-    axes.text(0.02, 0.95, words, transform=axes.transAxes, va="top", size=8.5)
+    axes.text(0.02, 0.5, words, transform=axes.transAxes, va="top", size=8.5)
 
 
 def _sameness(part: pd.DataFrame) -> str:
@@ -293,11 +293,13 @@ def learning(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> Non
             _final(row[1], part)
             rate = part["rate"].iloc[0]
             row[0].set_title(f"{network}, {part['data'].iloc[0]}, rate {rate:.2g}")
-            row[1].set_title(f"last epoch; zeros per ReLU input {_zeros(part)}")
+            row[1].set_title(f"last epoch; zeros in its last batch: {_zeros(part)}")
         figure.subplots_adjust(
-            left=0.085, right=0.985, bottom=0.55 / height,
-            top=1 - (top + 0.3) / height, wspace=0.2, hspace=0.45,
+            left=0.085, right=0.985, bottom=0.95 / height,
+            top=1 - (top + 0.3) / height, wspace=0.26, hspace=0.45,
         )  # fmt: skip
+        handles, labels = grid[0, 1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="lower right", ncols=2)
 
 
 def _zeros(part: pd.DataFrame) -> str:
@@ -339,7 +341,7 @@ def _final(axes: Axes, part: pd.DataFrame) -> None:
     axes.set_ylabel("test accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.grid(axis="y")
-    axes.legend()
+    axes.margins(y=0.12)
 
 
 def first_batches(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
