@@ -88,13 +88,17 @@ def _draw_votes(path: Path, arms: dict, probe, line: str) -> None:
     shape = probe.truth.shape
     brainy = np.argsort(-(probe.truth > 0).sum((1, 2)))
     chosen = np.sort(brainy[: 4 * SHOWN : 4])
+
+    def upright(maps):
+        return maps[chosen].transpose(0, 2, 1)  # rows run from left to right
+
     shown = {}
     for arm in ("rounding", "seeds"):
         vote = vote_of_slab(arms[arm].labels[:, -1])
-        maps = (m.reshape(shape)[chosen] for m in (vote.majority, vote.entropy))
-        shown[NAMES[arm]] = tuple(maps)
+        maps = (m.reshape(shape) for m in (vote.majority, vote.entropy))
+        shown[NAMES[arm]] = tuple(upright(m) for m in maps)
     middle = probe.stacks.shape[1] // 2
-    images, truth = probe.stacks[chosen, middle].numpy(), probe.truth[chosen]
+    images, truth = upright(probe.stacks[:, middle].numpy()), upright(probe.truth)
     count = len(arms["seeds"].labels)
     lines = [line, f"{count} trainings per arm · reference: the demo weights' labels"]
     votes(path, images, truth, shown, TISSUE_COLOURS, count, lines)

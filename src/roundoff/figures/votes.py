@@ -25,22 +25,22 @@ def votes(
     indices into `colours` (0-255). Entropy in nats, from 0 to ln `trainings`.
     """
     rows, columns, tile = len(images), 2 + 2 * len(arms), 1.55
-    width, height = columns * (tile + 0.06) + 0.3, rows * (tile + 0.06) + 2.05
+    width, height = columns * (tile + 0.06) + 0.3, rows * (tile + 0.06) + 2.2
     shades = ListedColormap(np.array(colours) / 255)
     labels = {"cmap": shades, "vmin": -0.5, "vmax": len(colours) - 0.5}
     labels["interpolation"] = "nearest"
     most = {"cmap": "magma", "vmin": 0.0, "vmax": float(np.log(trainings))}
     panels = [("image", images, {"cmap": "gray"}), ("reference", truth, labels)]
     for name, (majority, entropy) in arms.items():
-        panels.append((f"vote,\\n{name}", majority, labels))
-        panels.append((f"entropy,\\n{name}", entropy, most))
+        panels.append((f"vote,\n{name}", majority, labels))
+        panels.append((f"entropy,\n{name}", entropy, most))
     with style.picture(path, width, height) as figure:
         title = "Trained several times: majority vote and disagreement"
         top = style.heading(figure, title, lines)
         for column, (name, values, look) in enumerate(panels):
             for row in range(rows):
                 left = 0.15 + column * (tile + 0.06)
-                bottom = height - top - 0.62 - (row + 1) * (tile + 0.06)
+                bottom = height - top - 0.55 - (row + 1) * (tile + 0.06)
                 box = (left / width, bottom / height, tile / width, tile / height)
                 axes = figure.add_axes(box)
                 drawn = axes.imshow(values[row], **look)
