@@ -7,14 +7,19 @@ and a sample of its own hangs until its time is up.
 """
 
 import os
+import shlex
 import signal
 import subprocess
+import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
+from safetensors.numpy import load_file
 from throwaway_slurm import ThrowawaySlurm, why_not
 
+from roundoff.training.history import read_history
 from workflow_study import ROOT, Study
 
 pytestmark = [
@@ -171,3 +176,45 @@ def test_disturbed_runs_end_with_the_results_of_a_local_one(
     assert not (study.folder / "hang").exists()
     assert "TIMEOUT" in {j["state"] for j in cluster.jobs()}
     assert study.checksums() == undisturbed.checksums()
+
+
+TRAINING_JOB = """#!/bin/bash
+#SBATCH --partition main --ntasks 2 --mem 2800 --time 10
+export MASTER_ADDR=localhost MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
+export OMP_NUM_THREADS=1
+srun {command} --slurm
+"""
+
+
+def test_two_tasks_of_a_job_train_what_one_process_trains(cluster, tmp_path):
+    """docs/training.md: `srun`, a task per process, Slurm's variables for the ranks."""
+
+    def command(name: str) -> list[str]:
+        options = ["--size", "tiny", "--steps", "6", "--batch", "2", "--seed", "1"]
+        for option, end in (
+            ("output", "safetensors"),
+            ("log", "csv"),
+            ("curve", "png"),
+        ):
+            options += [f"--{option}", str(tmp_path / f"{name}.{end}")]
+        options += ["--state", str(tmp_path / f"{name}.state")]
+        return [
+            sys.executable,
+            f"{ROOT}/scripts/train_synthmorph.py",
+            "train",
+            *options,
+        ]
+
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command("alone"), env=alone, check=True, timeout=120)
+    script = tmp_path / "job.sh"
+    script.write_text(TRAINING_JOB.format(command=shlex.join(command("tasks"))))
+    submit = ["sbatch", "--wait", "--output", str(tmp_path / "job.log"), str(script)]
+    done = subprocess.run(submit, env=cluster.environment, timeout=300, check=False)
+    assert done.returncode == 0, (tmp_path / "job.log").read_text()
+    losses = [read_history(tmp_path / f"{n}.csv")[-1] for n in ("alone", "tasks")]
+    assert losses[0]["step"] == losses[1]["step"] == 6
+    assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-5)
+    weights = [load_file(tmp_path / f"{n}.safetensors") for n in ("alone", "tasks")]
+    for name, value in weights[0].items():
+        assert np.allclose(value, weights[1][name], atol=1e-4)
