@@ -35,6 +35,7 @@ from roundoff.models.synthmorph.network import Registration, VelocityUNet
 from roundoff.models.synthmorph.pipeline import BrainRegistration
 from roundoff.models.synthmorph.prepare import BOX, Template
 
+HALF = tuple(n // 2 for n in BOX)
 COPIES = ("clone", "copy_", "_to_copy", "contiguous")
 
 
@@ -62,6 +63,10 @@ def forward_passes() -> dict[str, Callable[[], Callable[[], object]]]:
         "deepbrain": lambda: on(initialised(), image(1, 1, 128, 128, 128)),
         "synthmorph64": lambda: on(registration(64, 2), image(*BOX), image(*BOX)),
         "synthmorph256": lambda: on(registration(256, 2), image(*BOX), image(*BOX)),
+        # An eighth of the voxels: minutes instead of half an hour.
+        "synthmorph256half": lambda: on(
+            registration(256, 2), image(*HALF), image(*HALF)
+        ),
     }
 
 
