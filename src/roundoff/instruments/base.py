@@ -1,10 +1,8 @@
-"""One interface to every instrument."""
+"""What every instrument offers."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
-
-from roundoff.errors import RoundoffError
 
 Evidence = dict[str, Any]
 """What an instrument can show for itself after a sample: counts, settings."""
@@ -23,25 +21,3 @@ class Instrument(Protocol):
     def sample(self, seed: int) -> Iterator[Evidence]:
         """Perturb the block; the evidence yielded is filled when it ends."""
         ...
-
-
-def get_instrument(name: str, **settings: Any) -> Instrument:
-    """The instrument of that name.
-
-    Raises `RoundoffError` for an unknown name or unusable settings.
-    """
-    if name == "ieee":
-        from roundoff.instruments.ieee import Ieee
-
-        return Ieee(**settings)
-    if name == "native":
-        from roundoff.instruments.native import Native
-
-        return Native(**settings)
-    if name == "verrou":
-        from roundoff.instruments.under_verrou import Verrou
-
-        return Verrou(**settings)
-    raise RoundoffError(
-        f"instrument: {name!r} is unknown. Known: ieee, native, verrou."
-    )
