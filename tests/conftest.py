@@ -1,14 +1,21 @@
 """Fixtures shared by the whole suite."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from tests_support import phantom
 from workflow_study import Study
+
+# The same examples in every run; HYPOTHESIS_PROFILE=search looks for others.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("search", derandomize=False)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
