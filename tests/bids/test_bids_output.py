@@ -11,7 +11,6 @@ import pytest
 
 from roundoff.bids import dataset_description
 
-pytestmark = pytest.mark.xdist_group("workflow")
 PROGRAM = "bids-validator-deno"
 
 

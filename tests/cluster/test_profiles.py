@@ -30,7 +30,6 @@ def test_states_that_hang_stay_cured(name):
     assert 3 * settings["slurm-init-seconds-before-status-checks"] <= 300
 
 
-@pytest.mark.xdist_group("workflow")
 def test_a_study_is_planned_by_the_profile(study):
     command = study.command(
         "--workflow-profile", str(ROOT / "profiles/slurm-shared"), "--dry-run"

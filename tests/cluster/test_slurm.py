@@ -25,7 +25,6 @@ from workflow_study import ROOT, Study
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.xdist_group("slurm"),
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
 ]
 

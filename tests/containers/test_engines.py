@@ -16,7 +16,7 @@ from roundoff.runtimes import Limits, run
 from roundoff.runtimes.execute import container_name
 
 # One worker runs them all: they share an engine.
-pytestmark = [pytest.mark.xdist_group("containers"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.timeout(300)]
 
 HOSTILE = "x; touch /tmp/owned $(id) `id` \"'&|>\\ é,:"
 

@@ -13,7 +13,6 @@ from workflow_study import Study
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("containers"),
     pytest.mark.timeout(1200),
 ]
 

@@ -16,7 +16,6 @@ from faults_support import (
 )
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
 NOTHING_RAN = "refused before anything runs"
 
 

@@ -12,7 +12,6 @@ import pytest
 from faults_support import line_with
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
 AGAIN = "run again: identical"
 
 

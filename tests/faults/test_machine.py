@@ -16,7 +16,7 @@ from faults_support import forget, line_with, short_study
 from workflow_study import ROOT, Study
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.slow]
 IDENTICAL = "run again: identical"
 
 

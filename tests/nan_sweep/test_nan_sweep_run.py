@@ -25,7 +25,6 @@ MARGINS = {"dice": 0.01, "loss": 0.01, "psnr": 0.5, "ssim": 0.005, "bits": 1.0}
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the compiled part"),
-    pytest.mark.xdist_group("nan_sweep"),
 ]
 
 

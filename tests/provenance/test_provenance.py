@@ -12,8 +12,6 @@ from rocrate.rocrate import ROCrate
 from roundoff.config import load_config
 from roundoff.provenance.checksums import checksums
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 
 @pytest.fixture(scope="module")
 def described(finished, tmp_path_factory):

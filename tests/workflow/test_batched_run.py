@@ -3,7 +3,7 @@
 import pytest
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.slow]
 
 
 def test_another_size_of_batch_computes_no_sample_again(finished):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def refused(study, *words, arguments=()):

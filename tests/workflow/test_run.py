@@ -10,7 +10,6 @@ import pytest
 from roundoff import layout
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def sample(study, instrument, run, kind="stat-logit_statmap", subject="01"):

@@ -3,7 +3,6 @@
 import pytest
 
 # One worker runs them all: they share the undisturbed study.
-pytestmark = pytest.mark.xdist_group("workflow")
 
 
 def test_published_tables_are_planned(study, reference):

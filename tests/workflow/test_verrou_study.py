@@ -16,7 +16,7 @@ from workflow_study import Study
 sys.path.append(str(Path(__file__).parents[1] / "instruments"))
 import fake_valgrind
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("verrou")]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture
