@@ -113,7 +113,10 @@ def curves(path: str | Path, table: pd.DataFrame, lines: Sequence[str]) -> None:
                         label=label(pooler), ls="--" if "softmax" in pooler else "-",
                     )  # fmt: skip
             panel.set_xlabel("epoch")
-            panel.set_ylim(bottom=0)
+            if mean.max() > 10 * mean.min():
+                panel.set_yscale("log")
+            else:
+                panel.set_ylim(bottom=0)
             panel.grid(axis="y")
             panel.xaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("training loss")
