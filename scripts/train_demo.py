@@ -97,11 +97,13 @@ def train(args: argparse.Namespace) -> None:
 
 def evaluate(args: argparse.Namespace) -> None:
     """Write a table of Dice per reference and structure."""
-    from roundoff.models.fastsurfer.pipeline import build
-    from roundoff.training.segmentation.evaluation import mean_of_large
+    from roundoff.training.segmentation.evaluation import (
+        demo_segmentation,
+        mean_of_large,
+    )
 
     weights = {view: getattr(args, view) for view in VIEW_NAMES}
-    model = build(weights, class_table="demo_aseg", base_resolution=2.0, batch_size=8)
+    model = demo_segmentation(weights)
     lines = ["reference\tstructure\tdice\tvoxels\treference_voxels"]
     for name, rows in comparisons(args, model):
         report(f"{name}: mean Dice of the large structures {mean_of_large(rows):.3f}")

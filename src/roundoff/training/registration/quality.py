@@ -22,7 +22,7 @@ from roundoff.models.synthmorph.transform import (
 from roundoff.training.registration.pairs import Pair, Pairs
 from roundoff.training.registration.sizes import Size
 from roundoff.training.segmentation.classes import from_freesurfer
-from roundoff.training.segmentation.evaluation import segment
+from roundoff.training.segmentation.evaluation import demo_segmentation, segment
 from roundoff.training.segmentation.references import read_voxelmorph_scan
 
 SMALL = 20  # voxels: structures below it in both images are not scored
@@ -116,11 +116,8 @@ def label_scans(
 
     A `.npz` is VoxelMorph's test scan, which has labels of its own.
     """
-    from roundoff.models.fastsurfer.pipeline import build
-
-    options = {"class_table": "demo_aseg", "base_resolution": 2.0, "batch_size": 8}
     unlabelled = any(p.suffix != ".npz" for p in paths)
-    model = build(weights, **options) if unlabelled else None
+    model = demo_segmentation(weights) if unlabelled else None
     placed = []
     for path in paths:
         if path.suffix == ".npz":

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -53,6 +54,13 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
     """Dice overlap of two masks; NaN when both are empty."""
     total = int(a.sum()) + int(b.sum())
     return 2 * int((a & b).sum()) / total if total else float("nan")
+
+
+def demo_segmentation(weights: Mapping[str, Path]) -> BrainModel:
+    """FastSurferVINN with demo weights, the file of each view."""
+    from roundoff.models.fastsurfer.pipeline import build
+
+    return build(weights, class_table="demo_aseg", base_resolution=2.0, batch_size=8)
 
 
 def segment(model: BrainModel, scan: nib.spatialimages.SpatialImage) -> nib.Nifti1Image:

@@ -79,12 +79,14 @@ def label_heads(scans: Sequence[Path], weights: dict[str, Path]) -> Heads:
     import nibabel as nib
 
     from roundoff.images.conform import conform
-    from roundoff.models.fastsurfer.pipeline import build
     from roundoff.training.segmentation.classes import from_freesurfer
-    from roundoff.training.segmentation.evaluation import GRID, segment
+    from roundoff.training.segmentation.evaluation import (
+        GRID,
+        demo_segmentation,
+        segment,
+    )
 
-    options = {"class_table": "demo_aseg", "base_resolution": 2.0, "batch_size": 8}
-    model = build(weights, **options)
+    model = demo_segmentation(weights)
     images, labels = [], []
     for path in scans:
         scan = nib.load(path)
